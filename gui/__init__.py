@@ -1,0 +1,1 @@
+"""Qt, here and nowhere else: feed -> windows."""

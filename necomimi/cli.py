@@ -1,0 +1,115 @@
+"""`necomimi`: find the sub-command, load only that one: argv -> exit status 0, 1 or 2."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from ast import Constant, Expr, parse
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from necomimi import __version__
+from necomimi.errors import NecomimiError
+
+__all__ = ["main"]
+
+COMMAND_GROUP = "necomimi.commands"
+STYLE: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 120},
+}
+
+
+@cache
+def _commands() -> dict[str, EntryPoint]:
+    """Return the installed sub-commands by name."""
+    return {point.name: point for point in entry_points(group=COMMAND_GROUP)}
+
+
+def _arrow(point: EntryPoint) -> str:
+    """Return the first docstring line of a sub-command's module, without running the module."""
+    try:
+        spec = importlib.util.find_spec(point.module)
+    except ModuleNotFoundError:
+        return "(not installed)"
+    if spec is None or spec.origin is None:
+        return "(not installed)"
+    body = parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    if body and isinstance(body[0], Expr) and isinstance(body[0].value, Constant):
+        return str(body[0].value.value).strip().splitlines()[0]
+    return ""
+
+
+class LazyGroup(TyperGroup):
+    """A command group whose members are entry points, imported only when they are called."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the names of the installed sub-commands."""
+        return sorted(_commands())
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """Import the module of one sub-command and return its command."""
+        point = _commands().get(cmd_name)
+        if point is None:
+            return None
+        target = point.load()
+        app = target
+        if not isinstance(target, typer.Typer):
+            app = typer.Typer(**STYLE)
+            app.command(name=cmd_name)(target)
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """List each sub-command with the arrow of its module."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _arrow(point)) for name, point in sorted(_commands().items())])
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, **STYLE)
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the version and leave, when asked to."""
+    if wanted:
+        typer.echo(f"necomimi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log milliseconds per step as well.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Show what a person is looking at from their EEG, in real time.
+
+    Start with: necomimi demo
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    for noisy in ("matplotlib", "PIL", "numba"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Run `necomimi`: 0 on success, 1 when something failed, 2 when the user must change something."""
+    try:
+        app()
+    except NecomimiError as error:
+        typer.echo(f"necomimi: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,18 @@
+"""What programs print for people: one console on standard error, one style of progress bar."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["console", "output", "progress"]
+
+console = Console(stderr=True, highlight=False)  # progress and remarks
+output = Console(highlight=False)  # the answer itself: tables
+
+
+def progress() -> Progress:
+    """Return a progress display, to be used in a with block; it leaves its last state on screen."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    )

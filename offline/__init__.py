@@ -1,0 +1,1 @@
+"""Train and judge: recordings, pictures -> decoders, tables."""

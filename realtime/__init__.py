@@ -1,0 +1,1 @@
+"""Decode live: LSL streams -> decisions."""

@@ -1,0 +1,1 @@
+"""An amplifier made of files: recording -> LSL streams."""
