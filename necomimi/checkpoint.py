@@ -1,0 +1,59 @@
+"""safetensors + JSON in the Hugging Face layout: config and weights <-> directory, loaded strictly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from necomimi.errors import CheckpointError
+
+__all__ = ["MAX_CONFIG_BYTES", "read_config", "write_config"]
+
+MAX_CONFIG_BYTES = 64 * 2**20
+
+
+def write_config(path: Path, kind: str, version: int, fields: dict[str, Any]) -> None:
+    """Write ``path/config.json``: its format name, its version, and `fields`."""
+    path.mkdir(parents=True, exist_ok=True)
+    config = {"format": f"necomimi-{kind}", "version": version, **fields}
+    (path / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_config(path: Path, kind: str, version: int) -> dict[str, Any]:
+    """Return the fields of ``path/config.json``, refusing another kind or version in words.
+
+    Parameters
+    ----------
+    path : Path
+        The directory.
+    kind : str
+        "decoder", "gallery" or "epochs".
+    version : int
+        The newest version this program reads.
+
+    Raises
+    ------
+    CheckpointError
+        The directory is absent, damaged, of another kind, or newer than this program.
+    """
+    file = path / "config.json"
+    expected = f"a {kind} directory written by necomimi"
+    if not path.is_dir():
+        raise CheckpointError(f"{path} is not a directory", expected)
+    if not file.is_file():
+        raise CheckpointError(f"{path} holds no config.json", expected)
+    if file.stat().st_size > MAX_CONFIG_BYTES:
+        raise CheckpointError(f"{file} is {file.stat().st_size} bytes long", f"at most {MAX_CONFIG_BYTES}")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}", expected, f"make the {kind} again") from error
+    found = config.get("format") if isinstance(config, dict) else None
+    if found != f"necomimi-{kind}":
+        raise CheckpointError(f"{file} says its format is {found!r}", f"'necomimi-{kind}'")
+    if not isinstance(config.get("version"), int) or config["version"] > version:
+        raise CheckpointError(
+            f"{file} has version {config.get('version')!r}", f"at most {version}", "update necomimi, or make it again"
+        )
+    return config

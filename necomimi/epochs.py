@@ -1,0 +1,224 @@
+"""The epochs directory on disk: preprocessed epochs and what was seen in each <-> arrays mapped from disk."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from necomimi.checkpoint import read_config, write_config
+from necomimi.errors import DatasetError
+from necomimi.preprocessing import Preprocessor
+
+__all__ = ["EpochSet", "Epochs", "EpochsWriter", "Trial"]
+
+VERSION = 1
+COLUMNS = ("label", "picture", "session", "repetition", "onset")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One row of an epochs table.
+
+    Parameters
+    ----------
+    label : str
+        The concept, or the annotation's description.
+    picture : str
+        Path of the picture below its image folder, with forward slashes; "" where there is none.
+    session, repetition : int
+        From 1.
+    onset : float
+        Seconds from the start of the recording (of the session).
+    """
+
+    label: str
+    picture: str = ""
+    session: int = 1
+    repetition: int = 1
+    onset: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochSet:
+    """Epochs of one split, and what was seen in each.
+
+    Parameters
+    ----------
+    data : ndarray of float32, shape (n_epochs, n_channels, n_times)
+        Preprocessed; mapped from disk.
+    labels, pictures : tuple of str, length n_epochs
+    sessions, repetitions : ndarray of int, shape (n_epochs,)
+    onsets : ndarray of float64, shape (n_epochs,)
+        Seconds in the recording.
+    """
+
+    data: NDArray[np.float32]
+    labels: tuple[str, ...]
+    pictures: tuple[str, ...]
+    sessions: NDArray[np.int64]
+    repetitions: NDArray[np.int64]
+    onsets: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The picture where there is one, else the label: what an epoch is an answer to."""
+        return tuple(picture or label for picture, label in zip(self.pictures, self.labels, strict=True))
+
+    def averaged(self) -> EpochSet:
+        """Return one epoch per picture (or label): the mean over its repetitions, in order of first appearance."""
+        first = np.array([i for _, i in {name: i for i, name in reversed(list(enumerate(self.names)))}.items()])
+        first.sort()
+        row_of = {self.names[i]: row for row, i in enumerate(first)}
+        rows = np.array([row_of[name] for name in self.names])
+        data = np.zeros((len(first), *self.data.shape[1:]), dtype=np.float32)
+        for i, row in enumerate(rows):
+            data[row] += self.data[i]
+        data /= np.bincount(rows)[:, None, None]
+        return self._rows(first, data)
+
+    def _rows(self, rows: NDArray[np.int64], data: NDArray[np.float32]) -> EpochSet:
+        return replace(
+            self,
+            data=data,
+            labels=tuple(self.labels[i] for i in rows),
+            pictures=tuple(self.pictures[i] for i in rows),
+            sessions=self.sessions[rows],
+            repetitions=self.repetitions[rows],
+            onsets=self.onsets[rows],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epochs:
+    """An epochs directory: training and test epochs, and the preprocessing that made them.
+
+    Parameters
+    ----------
+    train : EpochSet
+    test : EpochSet or None
+    preprocessor : Preprocessor
+    source : str
+        What they were made from, in words.
+    path : Path
+    """
+
+    train: EpochSet
+    test: EpochSet | None
+    preprocessor: Preprocessor
+    source: str
+    path: Path
+
+    @classmethod
+    def load(cls, path: Path | str) -> Epochs:
+        """Map an epochs directory.
+
+        Raises
+        ------
+        CheckpointError
+            It is not an epochs directory, or its preprocessing is damaged.
+        DatasetError
+            A table and its array disagree.
+        """
+        path = Path(path)
+        config = read_config(path, "epochs", VERSION)
+        preprocessor = Preprocessor.from_config(config.get("preprocessing", {}), path / "preprocessing.safetensors")
+        sets = {split: _load_split(path, split, preprocessor) for split in config.get("splits", [])}
+        if "train" not in sets:
+            raise DatasetError(f"{path} holds no training epochs", "train.npy and train.tsv")
+        return cls(
+            train=sets["train"],
+            test=sets.get("test"),
+            preprocessor=preprocessor,
+            source=str(config.get("source", "")),
+            path=path,
+        )
+
+
+def _load_split(path: Path, split: str, preprocessor: Preprocessor) -> EpochSet:
+    """Map one split's array and read its table."""
+    array, table = path / f"{split}.npy", path / f"{split}.tsv"
+    try:
+        data = np.load(array, mmap_mode="r", allow_pickle=False)
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        columns = {name: [row[name] for row in rows] for name in COLUMNS}
+        sessions = np.array(columns["session"], dtype=np.int64)
+        repetitions = np.array(columns["repetition"], dtype=np.int64)
+        onsets = np.array(columns["onset"], dtype=np.float64)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"the {split} epochs in {path} cannot be read: {error!r}",
+            f"{array.name} and {table.name} as written by necomimi preprocess",
+            "run necomimi preprocess again",
+        ) from error
+    expected = (len(rows), len(preprocessor.ch_names), preprocessor.n_times)
+    if data.shape != expected or data.dtype != np.float32:
+        raise DatasetError(
+            f"{array} has shape {data.shape} of {data.dtype}", f"{expected} of float32, as its table says"
+        )
+    return EpochSet(
+        data=data,
+        labels=tuple(columns["label"]),
+        pictures=tuple(columns["picture"]),
+        sessions=sessions,
+        repetitions=repetitions,
+        onsets=onsets,
+    )
+
+
+class EpochsWriter:
+    """Write an epochs directory; it appears under its name only when it is whole.
+
+    Use in a with block: `create` an array per split, fill it, then `finish`. Left without `finish`, nothing remains.
+
+    Parameters
+    ----------
+    path : Path
+        The directory to make; an epochs directory there is replaced, anything else is refused.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (path / "config.json").is_file())):
+            raise DatasetError(f"{path} exists and is not an epochs directory", "a new name", "choose another OUT")
+        if path.is_dir() and any(path.iterdir()):
+            read_config(path, "epochs", VERSION)
+        self.path = path
+        self.partial = path.with_name(f"{path.name}.partial")
+        self._splits: list[str] = []
+
+    def __enter__(self) -> EpochsWriter:
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def create(self, split: str, trials: Sequence[Trial], n_channels: int, n_times: int) -> NDArray[np.float32]:
+        """Return the mapped array of one split, shape (n_epochs, n_channels, n_times), to be filled in place."""
+        with (self.partial / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([getattr(trial, name) for name in COLUMNS] for trial in trials)
+        self._splits.append(split)
+        shape = (len(trials), n_channels, n_times)
+        return np.lib.format.open_memmap(self.partial / f"{split}.npy", mode="w+", dtype=np.float32, shape=shape)
+
+    def finish(self, preprocessor: Preprocessor, source: str, **facts: Any) -> None:
+        """Write the preprocessing and the config, and give the directory its name."""
+        preprocessor.save_matrix(self.partial / "preprocessing.safetensors")
+        fields = {"source": source, "splits": self._splits, "preprocessing": preprocessor.to_config(), **facts}
+        write_config(self.partial, "epochs", VERSION, fields)
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        self.partial.rename(self.path)
