@@ -1,0 +1,233 @@
+"""The live chain over real LSL: online equals offline, every event is answered, a sender may go and come back."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from necomimi.decoder import Decoder
+from necomimi.encoders import build
+from necomimi.errors import ChannelMismatchError, StreamNotFoundError
+from necomimi.gallery import Gallery
+from necomimi.lsl import EEGOutlet, MarkerOutlet, local_clock
+from necomimi.preprocessing import Preprocessor
+from necomimi.realtime.outlets import Outlets
+from necomimi.realtime.pipeline import Pipeline
+from necomimi.realtime.source import LSLSource, StreamChoice
+from necomimi.records import SourceState, StreamInfo
+
+pytestmark = pytest.mark.lsl
+
+CH_NAMES = ("Oz", "Cz", "Fp1")
+SFREQ = 500.0
+N = 3000
+
+
+def make_decoder() -> Decoder:
+    torch.manual_seed(0)
+    gallery = Gallery.from_labels(["cat", "dog", "owl"])
+    config = {"name": "multiblur", "n_chans": 3, "n_times": 150, "n_outputs": gallery.n_dims}
+    rng = np.random.default_rng(0)
+    preprocessor = Preprocessor(
+        ch_names=CH_NAMES, sfreq=250.0, tmin=-0.1, tmax=0.6, baseline=(-0.1, 0.0), start=0.0, n_times=150,
+        spatial=(rng.normal(size=(3, 3)) * 1e5).astype(np.float32),
+    )  # fmt: skip
+    return Decoder(
+        encoder_config=config, encoder=build(**config), preprocessor=preprocessor, space=gallery.space,
+        logit_scale=5.0, gallery=gallery,
+    )  # fmt: skip
+
+
+def signal(n: int = N) -> np.ndarray:
+    """Microvolts, in the model's channel order."""
+    return np.random.default_rng(7).normal(scale=20, size=(3, n)).astype(np.float32)
+
+
+class Amplifier:
+    """A sender on real liblsl; what it sends lies in the past, so that no test waits for time to pass."""
+
+    def __init__(self, name: str, order: tuple[str, ...] = CH_NAMES, sfreq: float = SFREQ) -> None:
+        self.order = order
+        self.sfreq = sfreq
+        self.eeg = EEGOutlet(
+            StreamInfo(
+                name=name,
+                type="EEG",
+                source_id=f"{name}-id",
+                uid="",
+                ch_names=order,
+                sfreq=sfreq,
+                units=("microvolts",) * len(order),
+            )
+        )
+        self.t0 = local_clock() - 10.0
+
+    def send(self, microvolts: np.ndarray, start: int = 0, chunk: int = 25) -> None:
+        data = microvolts[[CH_NAMES.index(name) for name in self.order]].T
+        for i in range(0, len(data), chunk):
+            part = data[i : i + chunk]
+            self.eeg.push(part, self.t0 + (start + i + len(part) - 1) / self.sfreq)
+
+
+class Session:
+    """A pipeline on an amplifier, with its log."""
+
+    def __init__(self, tmp_path: Path, name: str, order: tuple[str, ...] = CH_NAMES) -> None:
+        self.name = name
+        self.amplifier: Amplifier | None = Amplifier(name, order)
+        self.markers = MarkerOutlet(f"{name}-markers", f"{name}-markers-id")
+        self.decoder = make_decoder()
+        self.states: list[SourceState] = []
+        self.source = LSLSource(
+            ch_names=CH_NAMES,
+            check=lambda info: self.decoder.preprocessor.check_stream(info.sfreq / info.speed, info.applied),
+            eeg=StreamChoice(source_id=f"{name}-id"),
+            markers=StreamChoice(name=f"{name}-markers"),
+            on_state=lambda state, message: self.states.append(state),
+        )
+        self.log = tmp_path / "decisions.jsonl"
+        self.source.open(10.0)
+        self.outlets = Outlets("tcp://127.0.0.1:*", self.log, name, log_embeddings=True)
+        self.pipeline = Pipeline(self.decoder, self.source, self.outlets, top_k=3)
+        self.pipeline.start()
+
+    def mark(self, label: str, sample: int) -> None:
+        assert self.amplifier is not None
+        self.markers.push(label, self.amplifier.t0 + sample / SFREQ)
+
+    def until(self, condition: Callable[[], bool], what: str, timeout: float = 15.0) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not happen; {self.pipeline.status()}"
+            assert self.pipeline.failure is None
+            threading.Event().wait(0.01)
+
+    def answered(self, n: int) -> None:
+        self.until(lambda: self.pipeline.status().n_retrievals + self.pipeline.status().n_refusals >= n, f"{n} answers")
+
+    def finish(self) -> list[dict]:
+        status = self.pipeline.stop()
+        self.source.close()
+        self.outlets.close({"n_events": status.n_events})
+        assert status.n_pending == 0
+        assert status.n_events == status.n_retrievals + status.n_refusals
+        return [json.loads(line) for line in self.log.read_text().splitlines()][:-1]
+
+
+def offline(decoder: Decoder, microvolts: np.ndarray, sample: int, sfreq: float = SFREQ) -> np.ndarray:
+    tmin, n_in = decoder.preprocessor.window(sfreq)
+    start = sample + round(tmin * sfreq)
+    volts = microvolts[:, start : start + n_in].astype(np.float64) * 1e-6
+    return decoder.embed(decoder.preprocessor(volts[None], sfreq))[0]
+
+
+def test_online_equals_offline(tmp_path: Path) -> None:
+    session = Session(tmp_path, "parity", order=("Fp1", "Oz", "Cz"))
+    data = signal()
+    samples = {"cat": 60, "dog": 400, "unknown": 405, "owl": 2000}
+    for label, sample in samples.items():
+        session.mark(label, sample)
+    session.mark("replay/loop", 500)  # about the stream: no event
+    session.amplifier.send(data)  # type: ignore[union-attr]
+    session.answered(4)
+    decisions = session.finish()
+    assert {d["label"] for d in decisions} == set(samples)
+    for decision in decisions:
+        expected = offline(session.decoder, data, samples[decision["label"]])
+        got = np.array(decision["embedding"])
+        assert np.linalg.norm(got - expected) < 1e-4 * np.linalg.norm(expected)
+        labels, scores = session.decoder.retrieve(expected[None], 3)
+        assert tuple(decision["labels"]) == labels[0]
+        np.testing.assert_allclose(decision["scores"], scores[0], atol=1e-4)
+        assert sum(decision["scores"]) == pytest.approx(1.0, abs=1e-4)
+        assert decision["latency_ms"]["total"] > 0
+
+
+def test_events_without_data_are_refused_not_lost(tmp_path: Path) -> None:
+    session = Session(tmp_path, "edges")
+    session.mark("before", -5)
+    session.mark("cat", 500)
+    session.mark("hole", 1000)
+    session.mark("never", 2990)
+    data = signal()
+    session.amplifier.send(data[:, :1100])  # type: ignore[union-attr]
+    session.amplifier.send(data[:, 1160:], start=1160)  # type: ignore[union-attr]
+    session.answered(3)
+    decisions = {d["label"]: d for d in session.finish()}
+    assert {label: d.get("reason", "retrieval") for label, d in decisions.items()} == {
+        "before": "incomplete", "cat": "retrieval", "hole": "gap", "never": "incomplete",
+    }  # fmt: skip
+    assert "60 samples are missing" in decisions["hole"]["detail"]
+
+
+def test_a_sender_that_comes_back_with_other_channels_is_matched_again(tmp_path: Path) -> None:
+    session = Session(tmp_path, "comeback")
+    data = signal()
+    session.amplifier.send(data[:, :1000])  # type: ignore[union-attr]
+    session.mark("cat", 300)
+    session.mark("across", 900)
+    session.answered(1)
+    t0 = session.amplifier.t0  # type: ignore[union-attr]
+    session.amplifier = None  # the sender dies
+    session.until(lambda: "LOST" in session.states, "the loss is noticed")
+    session.amplifier = Amplifier("comeback", order=("Cz", "Fp1", "Oz"))
+    session.amplifier.t0 = t0
+    session.until(lambda: session.states[-1] == "LIVE", "the stream is live again")
+    session.mark("owl", 1500)
+    session.amplifier.send(data[:, 1000:], start=1000)
+    session.answered(3)
+    decisions = {d["label"]: d for d in session.finish()}
+    assert decisions["across"]["reason"] == "reconnect"
+    for label, sample in (("cat", 300), ("owl", 1500)):
+        expected = offline(session.decoder, data, sample)
+        assert np.linalg.norm(np.array(decisions[label]["embedding"]) - expected) < 1e-4
+
+
+def test_a_sender_that_comes_back_without_a_channel_is_not_decoded(tmp_path: Path) -> None:
+    session = Session(tmp_path, "halved")
+    session.amplifier.send(signal()[:, :500])  # type: ignore[union-attr]
+    session.amplifier = None
+    session.until(lambda: "LOST" in session.states, "the loss is noticed")
+    session.amplifier = Amplifier("halved", order=("Cz", "Fp1"))
+    session.until(lambda: "lacks 1 of 3 channels: Oz" in session.source.message, "the reason is told")
+    session.mark("cat", 300)
+    session.until(lambda: session.pipeline.status().n_events == 1, "the marker arrives")
+    session.finish()
+
+
+def test_streams_that_do_not_serve_are_refused_in_words() -> None:
+    def open_source(**choice: str) -> None:
+        LSLSource(ch_names=CH_NAMES, check=lambda info: None, eeg=StreamChoice(**choice)).open(0.5)
+
+    with pytest.raises(StreamNotFoundError, match="'absent'"):
+        open_source(name="absent")
+    amplifier = Amplifier("twin")
+    twin = Amplifier("twin")
+    with pytest.raises(StreamNotFoundError, match="2 LSL streams match"):
+        open_source(name="twin")
+    del amplifier, twin
+    wrong = Amplifier("wrong", order=("Cz",))
+    with pytest.raises(ChannelMismatchError, match="Oz, Fp1"):
+        open_source(name="wrong")
+    del wrong
+
+
+def test_one_batch_for_epochs_that_wait(tmp_path: Path) -> None:
+    """Twenty overlapping events at once: one batch gives what single decoding gives."""
+    session = Session(tmp_path, "overload")
+    data = signal()
+    samples = list(range(100, 2500, 120))
+    for sample in samples:
+        session.mark(str(sample), sample)
+    session.amplifier.send(data, chunk=3000)  # type: ignore[union-attr]
+    session.answered(len(samples))
+    for decision in session.finish():
+        expected = offline(session.decoder, data, int(decision["label"]))
+        assert np.linalg.norm(np.array(decision["embedding"]) - expected) < 1e-4
