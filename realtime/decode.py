@@ -15,7 +15,7 @@ from rich.table import Table
 
 from necomimi.console import console
 from necomimi.decoder import Decoder, choose_device
-from necomimi.errors import ConfigError
+from necomimi.errors import ConfigError, NecomimiError
 from necomimi.feed import DEFAULT_ADDRESS
 from necomimi.gallery import Gallery
 from necomimi.lsl import configuration_file
@@ -109,8 +109,13 @@ def command(
         markers=StreamChoice(type=markers_type, name=markers_name, source_id=markers_source_id),
         unit=unit,
     )
+    model.preprocessor.operators(4 * model.preprocessor.sfreq)  # MNE's resampling loads before samples wait for it
     outlets = Outlets(feed, log, eeg_source_id or eeg_name or eeg_type or "any", log_embeddings)
-    source.open(timeout, stopping.is_set)
+    try:
+        source.open(timeout, stopping.is_set)
+    except NecomimiError:
+        source.close()
+        raise
     limits = Limits(amplitude=reject * 1e-6) if reject is not None else Limits()
     pipeline = Pipeline(model, source, outlets, limits, top_k)
     source.on_state = pipeline.announce

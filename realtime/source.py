@@ -132,11 +132,12 @@ class LSLSource:
             The EEG stream does not serve the model.
         """
         self._enter("SEARCHING", "looking for the EEG stream")
-        self._open_eeg(find_stream(_finder(self.eeg), timeout, should_stop))
+        handle = find_stream(_finder(self.eeg), timeout, should_stop)
         reader = _MarkerReader(self.markers)
         reader.open(timeout, should_stop)
         reader.start()
         self._marker_reader = reader
+        self._open_eeg(handle)  # last: from here on samples wait for us
 
     def _open_eeg(self, handle: object) -> None:
         """Open and check a stream that was found."""

@@ -1,0 +1,286 @@
+"""Start the other programs, each its own process: simulated subject -> trained decoder -> live session over LSL."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from necomimi import __version__
+from necomimi.console import console, output
+from necomimi.errors import NecomimiError
+from necomimi.intervals import wilson
+
+__all__ = ["command", "default_cache", "prepare", "summarise"]
+
+READY_TIMEOUT_S = 60.0
+CACHE_VERSION = 1  # raise it when the simulated subject or its training changes
+ENCODER = "multiblur"
+
+
+class DemoError(NecomimiError):
+    """One of the demo's programs failed."""
+
+
+def default_cache() -> Path:
+    """Return where the simulated subject and its decoder are kept: with what this user's programs can make again."""
+    if os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "necomimi" / f"demo-{__version__}-{CACHE_VERSION}"
+
+
+def _run_step(title: str, made: Path, *arguments: object) -> None:
+    """Run one program in the foreground unless what it makes is there; its progress shows as it goes."""
+    if made.exists():
+        console.print(f"{title}: kept from an earlier run")
+        return
+    console.print(title)
+    started = time.monotonic()
+    status = subprocess.run([sys.executable, "-m", "necomimi", *map(str, arguments)], check=False).returncode
+    if status < 0 or status == 130:
+        raise KeyboardInterrupt
+    if status:
+        raise DemoError(
+            f"`necomimi {' '.join(map(str, arguments))}` ended with status {status}", remedy="see its message above"
+        )
+    console.print(f"  {time.monotonic() - started:.0f} s")
+
+
+def prepare(cache: Path) -> Path:
+    """Simulate, embed, preprocess and train, as far as it is not done; return the decoder directory."""
+    subject, epochs, decoder = cache / "subject", cache / "epochs", cache / "decoder"
+    galleries = {split: cache / f"gallery-{split}" for split in ("training", "test")}
+    cache.mkdir(parents=True, exist_ok=True)
+    _run_step("1/4 simulating a subject", subject, "simulate", subject, "--preset", "demo")
+    for split, gallery in galleries.items():
+        pictures = subject / "image_set" / f"{split}_images"
+        _run_step(f"2/4 embedding the {split} pictures", gallery, "embed", pictures, gallery)
+    _run_step("3/4 preprocessing", epochs, "preprocess", subject, epochs)
+    _run_step(
+        "4/4 training the encoder", decoder, "train", "encoder", epochs, decoder, "--encoder", ENCODER,
+        "--gallery", galleries["training"], "--test-gallery", galleries["test"],
+    )  # fmt: skip
+    return decoder
+
+
+def _has_display() -> bool:
+    """Return whether a window can be opened."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class _Session:
+    """The three live programs, sharing an LSL session of their own; none outlives the with block."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._files: list[IO[bytes]] = []
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._environment = dict(os.environ)
+        if "LSLAPICFG" not in os.environ:
+            from necomimi.lsl import write_loopback_config
+
+            config = write_loopback_config(out / "lsl_api.cfg", f"necomimi-demo-{os.getpid()}")
+            self._environment["LSLAPICFG"] = str(config)
+
+    def start(self, name: str, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
+        """Start one program with its remarks going to OUT/NAME.log."""
+        log = (self._out / f"{name}.log").open("wb")
+        self._files.append(log)
+        flags: dict[str, Any] = {}
+        if os.name == "nt":
+            flags["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "necomimi", *map(str, arguments)],
+            stdout=log, stderr=subprocess.STDOUT, env=self._environment | environment, **flags,
+        )  # fmt: skip
+        self._running[name] = process
+        return process
+
+    def finish(self, name: str, timeout: float = 20.0) -> None:
+        """Ask one program to end, as Ctrl-C does, and wait for it.
+
+        Raises
+        ------
+        DemoError
+            It failed, or did not end.
+        """
+        process = self._running.pop(name)
+        if process.poll() is None:
+            process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)  # type: ignore[attr-defined]
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise DemoError(f"{name} did not end within {timeout:g} s", remedy=f"see {self._out / name}.log") from error
+        if status:
+            raise self.failure(name, status)
+
+    def failure(self, name: str, status: int) -> DemoError:
+        """Return the error for a program that ended by itself, with its last words."""
+        lines = (self._out / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return DemoError(
+            f"{name} ended with status {status}: {' | '.join(lines[-3:])}", remedy=f"see {name}.log in OUT"
+        )
+
+    def check(self) -> None:
+        """Raise if a program has failed."""
+        for name, process in self._running.items():
+            if process.poll():
+                raise self.failure(name, process.returncode)
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+        for file in self._files:
+            file.close()
+
+
+def _read_decisions(path: Path) -> list[dict[str, Any]]:
+    """Return the objects in a decision log; a last line that is still being written is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def run_live(cache: Path, decoder: Path, out: Path, seconds: float, windowed: bool, started: float) -> float:
+    """Replay, decode and show for `seconds`; return seconds from `started` to the first decision."""
+    log, feed = out / "decisions.jsonl", f"tcp://127.0.0.1:{_free_port()}"
+    screenshot = out / "viewer.png"
+    for old in (log, screenshot):
+        old.unlink(missing_ok=True)
+    with _Session(out) as session:
+        session.start("replay", "replay", cache / "subject", "--split", "test", "--loop", "--wait", READY_TIMEOUT_S)
+        session.start("decode", "decode", decoder, "--log", log, "--feed", feed, "--timeout", READY_TIMEOUT_S)
+        deadline = time.monotonic() + READY_TIMEOUT_S + 10.0
+        while not _read_decisions(log):
+            session.check()
+            if time.monotonic() > deadline:
+                raise DemoError(f"no decision within {READY_TIMEOUT_S:g} s", remedy=f"see the logs in {out}")
+            time.sleep(0.05)
+        first_decision_s = time.monotonic() - started
+        console.print(f"first decision after {first_decision_s:.1f} s; live for {seconds:g} s")
+        qt = {} if windowed else {"QT_QPA_PLATFORM": "offscreen"}
+        view = session.start(
+            "view", "view", "--feed", feed, "--gallery", decoder, "--seconds", max(1.0, seconds - 3.0),
+            "--screenshot", screenshot, **qt,
+        )  # fmt: skip
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            session.check()
+            if windowed and view.poll() is not None and not screenshot.exists():
+                break  # the window was closed by hand
+            time.sleep(0.1)
+        view.wait(timeout=READY_TIMEOUT_S)
+        session.finish("view")
+        session.finish("replay")
+        session.finish("decode")
+    return first_decision_s
+
+
+def summarise(decisions: Sequence[dict[str, Any]], first_decision_s: float) -> dict[str, Any]:
+    """Return what a run showed.
+
+    Parameters
+    ----------
+    decisions : sequence of dict
+        The objects of the decision log, the summary last.
+    first_decision_s : float
+        Seconds from the start to the first decision.
+    """
+    counts = next(item for item in reversed(decisions) if item["type"] == "summary")
+    retrievals = [item for item in decisions if item["type"] == "retrieval"]
+    n = len(retrievals)
+    hits = {k: sum(item["label"] in item["labels"][:k] for item in retrievals) for k in (1, 5)}
+    return {
+        "n_events": counts["n_events"],
+        "n_retrievals": counts["n_retrievals"],
+        "n_refusals": counts["n_refusals"],
+        "refusals": counts["refusals"],
+        "n_classes": counts["n_classes"],
+        "top1": hits[1] / n if n else None,
+        "top5": hits[5] / n if n else None,
+        "top1_interval": wilson(hits[1], n),
+        "top5_interval": wilson(hits[5], n),
+        "chance_top1": 1 / counts["n_classes"],
+        "chance_top5": min(1.0, 5 / counts["n_classes"]),
+        "latency_ms": counts["latency_ms"].get("total", {}),
+        "first_decision_s": round(first_decision_s, 2),
+    }
+
+
+def _print_summary(summary: dict[str, Any], out: Path) -> None:
+    """Print the figures of a run as a short table."""
+    table = Table(box=None, show_header=False)
+    table.add_row(
+        "events", f"{summary['n_events']} = {summary['n_retrievals']} retrievals + {summary['n_refusals']} refusals"
+    )
+    for k in (1, 5):
+        if summary[f"top{k}"] is not None:
+            low, high = summary[f"top{k}_interval"]
+            table.add_row(
+                f"top-{k} of {summary['n_classes']} unseen concepts",
+                f"{summary[f'top{k}']:.1%} (95 % interval {low:.1%} to {high:.1%}; "
+                f"chance {summary[f'chance_top{k}']:.1%})",
+            )
+    if summary["latency_ms"]:
+        figures = " / ".join(f"{summary['latency_ms'][p]:.1f}" for p in ("p50", "p95", "p99"))
+        table.add_row("last sample to decision", f"{figures} ms (p50 / p95 / p99)")
+    table.add_row("first decision", f"{summary['first_decision_s']:.1f} s after the start")
+    table.add_row("written to", str(out))
+    output.print(table)
+
+
+def command(
+    headless: Annotated[bool, typer.Option("--headless", help="No window; the viewer draws off screen.")] = False,
+    seconds: Annotated[float, typer.Option(min=5.0, help="Length of the live session.")] = 60.0,
+    out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("demo-out"),
+    cache: Annotated[Path | None, typer.Option(help="Where the subject and its decoder are kept.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Simulate and train again.")] = False,
+) -> None:
+    """Simulate a subject, train a decoder on it, then stream, decode and show concepts it has never seen.
+
+    Example: necomimi demo --headless --seconds 30 --out demo-out
+    """
+    started = time.monotonic()
+    windowed = not headless
+    if windowed and not _has_display():
+        console.print("no display here: going headless")
+        windowed = False
+    cache = cache or default_cache()
+    if fresh:
+        for part in ("subject", "gallery-training", "gallery-test", "epochs", "decoder"):
+            shutil.rmtree(cache / part, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    decoder = prepare(cache)
+    first_decision_s = run_live(cache, decoder, out, seconds, windowed, started)
+    summary = summarise(_read_decisions(out / "decisions.jsonl"), first_decision_s)
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    _print_summary(summary, out)

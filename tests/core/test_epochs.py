@@ -1,0 +1,93 @@
+"""An epochs directory comes back as it was written, appears whole or not at all, and refuses damage in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from necomimi.epochs import Epochs, EpochsWriter, Trial
+from necomimi.errors import CheckpointError, DatasetError
+from necomimi.preprocessing import Preprocessor
+
+PREPROCESSOR = Preprocessor(
+    ch_names=("A", "B"), sfreq=100.0, tmin=0.0, tmax=0.1, baseline=None, start=0.0, n_times=10,
+    spatial=np.eye(2, dtype=np.float32),
+)  # fmt: skip
+TRIALS = [
+    Trial(label="cat", picture="1_cat/a.jpg", repetition=1, onset=0.5),
+    Trial(label="dog", picture="2_dog/a.jpg", repetition=1, onset=1.0),
+    Trial(label="cat", picture="1_cat/a.jpg", session=2, repetition=2, onset=1.5),
+    Trial(label="cat", picture="1_cat/b.jpg", repetition=1, onset=2.0),
+]
+
+
+def write(path: Path, seed: int = 0) -> np.ndarray:
+    data = np.random.default_rng(seed).normal(size=(4, 2, 10)).astype(np.float32)
+    with EpochsWriter(path) as writer:
+        writer.create("train", TRIALS, 2, 10)[:] = data
+        writer.finish(PREPROCESSOR, "a test")
+    return data
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    data = write(tmp_path / "e")
+    epochs = Epochs.load(tmp_path / "e")
+    np.testing.assert_array_equal(epochs.train.data, data)
+    assert epochs.train.labels == ("cat", "dog", "cat", "cat")
+    assert epochs.train.names == tuple(trial.picture for trial in TRIALS)
+    assert list(epochs.train.sessions) == [1, 1, 2, 1]
+    assert list(epochs.train.onsets) == [0.5, 1.0, 1.5, 2.0]
+    assert epochs.test is None
+    assert epochs.preprocessor.to_config() == PREPROCESSOR.to_config()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_averaging_joins_repetitions_of_one_picture(tmp_path: Path) -> None:
+    data = write(tmp_path / "e")
+    averaged = Epochs.load(tmp_path / "e").train.averaged()
+    assert averaged.pictures == ("1_cat/a.jpg", "2_dog/a.jpg", "1_cat/b.jpg")
+    np.testing.assert_allclose(averaged.data, [(data[0] + data[2]) / 2, data[1], data[3]], rtol=1e-6)
+
+
+def test_left_unfinished_nothing_remains_and_the_old_one_stays(tmp_path: Path) -> None:
+    old = write(tmp_path / "e")
+    with pytest.raises(RuntimeError), EpochsWriter(tmp_path / "e") as writer:
+        writer.create("train", TRIALS, 2, 10)
+        raise RuntimeError
+    np.testing.assert_array_equal(Epochs.load(tmp_path / "e").train.data, old)
+    new = write(tmp_path / "e", seed=1)
+    np.testing.assert_array_equal(Epochs.load(tmp_path / "e").train.data, new)
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_nothing_foreign_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("precious")
+    with pytest.raises(DatasetError, match="not an epochs directory"):
+        EpochsWriter(tmp_path / "thesis")
+    (tmp_path / "thesis" / "config.json").write_text('{"format": "other"}')
+    with pytest.raises(CheckpointError, match="other"):
+        EpochsWriter(tmp_path / "thesis")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda d: (d / "train.npy").unlink(), "cannot be read"),
+        (lambda d: np.save(d / "train.npy", np.zeros((4, 2, 10))), "float64"),
+        (lambda d: np.save(d / "train.npy", np.zeros((3, 2, 10), np.float32)), r"\(3, 2, 10\)"),
+        (lambda d: np.save(d / "train.npy", np.array([{}], dtype=object)), "cannot be read"),
+        (lambda d: (d / "train.tsv").write_text("label\nx\n"), "cannot be read"),
+        (lambda d: (d / "config.json").write_text("{"), "damaged"),
+        (lambda d: (d / "config.json").write_text("[]"), "format is None"),
+        (lambda d: (d / "config.json").unlink(), "no config.json"),
+        (lambda d: (d / "preprocessing.safetensors").write_bytes(b"x"), "cannot be read"),
+    ],
+)
+def test_damage_is_refused_in_words(tmp_path: Path, damage, words: str) -> None:
+    write(tmp_path / "e")
+    damage(tmp_path / "e")
+    with pytest.raises((DatasetError, CheckpointError), match=words):
+        Epochs.load(tmp_path / "e")
