@@ -95,7 +95,9 @@ def _speed(text: str) -> float:
 
 def _to_record(info: pylsl.StreamInfo) -> StreamInfo:
     """Return our record of a pylsl header (full only after an inlet was opened)."""
-    labels, units, types = [], [], []
+    labels: list[str] = []
+    units: list[str] = []
+    types: list[str] = []
     channel = info.desc().child("channels").child("channel")
     while not channel.empty() and len(labels) < info.channel_count():
         labels.append(_text(channel.child_value("label")).strip())
@@ -288,7 +290,7 @@ class EEGInlet(_Inlet):
 
     def __init__(self, handle: pylsl.StreamInfo, timeout: float = OPEN_TIMEOUT_S) -> None:
         super().__init__(handle, buffer_s=EEG_BUFFER_S, flags=pylsl.proc_clocksync, timeout=timeout)
-        self._buffer = np.empty((MAX_PULL_SAMPLES, len(self.info.ch_names)), dtype=self._inlet_dtype())
+        self._buffer: NDArray[Any] = np.empty((MAX_PULL_SAMPLES, len(self.info.ch_names)), dtype=self._inlet_dtype())
 
     def _inlet_dtype(self) -> type:
         """Return the wire format as a numpy type."""
