@@ -1,0 +1,174 @@
+"""Send a recording as an amplifier would: THINGS-EEG2 subject, epochs, or MNE-readable file -> LSL streams."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from necomimi.console import console, progress
+from necomimi.errors import ConfigError, DatasetError
+from necomimi.lsl import EEGOutlet, MarkerOutlet
+
+from .dataset import dataset_timeline, is_dataset
+from .outlet import Player, stream_info
+from .recording import recording_timeline
+from .timeline import Timeline, duration_text
+
+__all__ = ["command", "open_timeline"]
+
+logger = logging.getLogger(__name__)
+
+CHUNK_S = 0.005  # a packet's default length in recording time
+POLL_S = 0.05
+LINGER_S = 0.5  # what was sent last is still on its way when an outlet closes
+DATASET_OPTIONS = ("--subject", "--session", "--split")
+
+
+def open_timeline(
+    source: Path, *, subject: int | None = None, session: int | None = None, split: str | None = None
+) -> Timeline:
+    """Return what a file or folder holds, found by looking at it.
+
+    Parameters
+    ----------
+    source : Path
+        A THINGS-EEG2 root, subject folder or .npy file; an epochs directory; or a file that MNE reads.
+    subject, session : int, optional
+        Which of a data set's.
+    split : {"test", "training"}, optional
+        Which of a data set's; "test" by default.
+
+    Raises
+    ------
+    ConfigError
+        The options contradict each other or the source.
+    DatasetError
+        It is not a recording, or has no events.
+    """
+    if not source.exists() or (source.is_dir() and not is_dataset(source) and source.suffix != ".mff"):
+        raise DatasetError(
+            f"{source} holds no recording" if source.exists() else f"{source} does not exist",
+            "a THINGS-EEG2 folder, an epochs directory, or a recording that MNE reads",
+        )
+    if is_dataset(source):
+        which: Literal["test", "training"] = "training" if split == "training" else "test"
+        if split not in (None, "test", "training"):
+            raise ConfigError(f"--split {split!r}", "test or training")
+        return dataset_timeline(source, subject=subject, session=session, split=which)
+    values = zip(DATASET_OPTIONS, (subject, session, split), strict=True)
+    if given := [option for option, value in values if value is not None]:
+        raise ConfigError(f"{', '.join(given)} with {source}", "a THINGS-EEG2 data set, or no such option")
+    return recording_timeline(source)
+
+
+@contextmanager
+def _until_signalled() -> Iterator[Callable[[], bool]]:
+    """Yield a function that is true from the first Ctrl-C or SIGTERM on."""
+    received: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _wait_for_listeners(
+    outlets: tuple[EEGOutlet, MarkerOutlet], timeout: float, should_stop: Callable[[], bool]
+) -> None:
+    """Wait until both streams have a listener, `timeout` seconds at most."""
+    deadline = time.monotonic() + timeout
+    while not all(outlet.have_consumers() for outlet in outlets) and not should_stop():
+        if time.monotonic() >= deadline:
+            if timeout > 0:
+                logger.info("nobody listens to both streams after %g s: playing all the same", timeout)
+            return
+        time.sleep(POLL_S)
+
+
+def command(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A THINGS-EEG2 root, subject or file; an epochs directory; or a FIF, BrainVision, EDF or SET file.",
+        ),
+    ],
+    subject: Annotated[int | None, typer.Option(help="Data set: which subject; the first by default.")] = None,
+    session: Annotated[int | None, typer.Option(help="Data set: which session; all by default.")] = None,
+    split: Annotated[str | None, typer.Option(help="Data set: test (default) or training.")] = None,
+    start: Annotated[float | None, typer.Option(help="From this second of the recording on.")] = None,
+    stop: Annotated[float | None, typer.Option(help="Up to this second of the recording.")] = None,
+    speed: Annotated[float, typer.Option(help="Seconds of the recording per second.")] = 1.0,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Begin again at the end, announced by a marker and a gap of 1 s.")
+    ] = False,
+    chunk: Annotated[int | None, typer.Option(help="Samples a packet; 5 ms of the recording by default.")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for a listener on both streams.")] = 30.0,
+    name: Annotated[str | None, typer.Option(help="Name of the EEG stream; NAME-markers is the other.")] = None,
+) -> None:
+    """Send a recording over LSL at its own pace: an EEG stream, and its events as a Markers stream.
+
+    Stamps are true to the clock and never in the future. Ctrl-C ends it.
+
+    Example: necomimi replay recording.fif --start 120 --speed 2
+    """
+    if not (math.isfinite(speed) and speed > 0):
+        raise ConfigError(f"--speed {speed:g}", "a number above 0", "1 is the pace of the recording")
+    if chunk is not None and chunk < 1:
+        raise ConfigError(f"--chunk {chunk}", "at least 1 sample")
+    if not (math.isfinite(wait) and wait >= 0):
+        raise ConfigError(f"--wait {wait:g}", "seconds, 0 for not at all")
+    timeline = open_timeline(source, subject=subject, session=session, split=split).crop(start, stop)
+    chunk = chunk or max(1, round(timeline.sfreq * CHUNK_S))
+    info = stream_info(timeline, name, speed)
+    console.print(
+        f"{timeline.description}\n{len(timeline.ch_names)} channels at {timeline.sfreq:g} Hz, "
+        f"{duration_text(timeline.duration)}, {len(timeline.events)} events, {chunk} sample(s) a packet"
+        + (f", {speed:g} times as fast" if speed != 1 else "")
+        + (f", already applied: {', '.join(timeline.applied)}" if timeline.applied else ""),
+        markup=False,
+        soft_wrap=True,
+    )
+    with _until_signalled() as should_stop:
+        eeg = EEGOutlet(info)
+        markers = MarkerOutlet(f"{info.name}-markers", f"{info.source_id}-markers")
+        console.print(
+            f"LSL streams {info.name!r} (EEG) and {info.name + '-markers'!r} (Markers) are in reach",
+            markup=False,
+            soft_wrap=True,
+        )
+        _wait_for_listeners((eeg, markers), wait, should_stop)
+        with progress() as bar:
+            task = bar.add_task("replay", total=None if loop else timeline.n_times)
+            player = Player(
+                timeline,
+                eeg,
+                markers,
+                speed=speed,
+                chunk=chunk,
+                loop=loop,
+                should_stop=should_stop,
+                on_progress=lambda n_samples: bar.advance(task, n_samples),
+            )
+            summary = player.run()
+        if not should_stop():
+            time.sleep(LINGER_S)
+        stopped = should_stop()
+    console.print(
+        f"{'stopped' if stopped else 'played to the end'}: {summary.n_samples} samples, {summary.n_events} events"
+        + (f", {summary.n_passes} whole passes" if loop else "")
+        + f"; worst lateness {summary.worst_lateness * 1000:.1f} ms",
+        soft_wrap=True,
+    )
