@@ -1,8 +1,8 @@
 """Records from one process to another over ZeroMQ: record -> bytes -> record.
 
 Each message has two frames: the topic (the record's class name, ASCII) and a msgpack map of its fields. Arrays travel
-as {"dtype", "shape", "data"} of a fixed set of dtypes. No pickle; a message over `MAX_BYTES` is refused on both sides. A publisher never blocks: a
-subscriber that does not keep up loses messages, the decoder loses nothing.
+as {"dtype", "shape", "data"} of a fixed set of dtypes. No pickle; a message over `MAX_BYTES` is refused on both sides.
+A publisher never blocks: a subscriber that does not keep up loses messages, the decoder loses nothing.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Publisher:
     def __init__(self, address: str = DEFAULT_ADDRESS) -> None:
         if not address.startswith(("tcp://127.0.0.1:", "ipc://", "inproc://")):
             raise FeedError(f"feed address {address!r}", "an address on 127.0.0.1: the feed is not encrypted")
-        self._socket = zmq.Context.instance().socket(zmq.PUB)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.LINGER, 500)
         try:
@@ -171,13 +171,17 @@ class Subscriber:
     """
 
     def __init__(self, address: str = DEFAULT_ADDRESS, topics: tuple[type, ...] = ()) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.SUB)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
         self._socket.setsockopt(zmq.LINGER, 0)
         for topic in topics or tuple(_RECORDS.values()):
             self._socket.setsockopt(zmq.SUBSCRIBE, topic.__name__.encode("ascii"))
-        self._socket.connect(address)
+        try:
+            self._socket.connect(address)
+        except zmq.ZMQError as error:
+            self._socket.close()
+            raise FeedError(f"feed address {address!r}: {error.strerror}", f"one like {DEFAULT_ADDRESS}") from error
         self.n_refused = 0
 
     def receive(self, timeout: float) -> Any | None:

@@ -1,0 +1,228 @@
+"""Publish made-up records as a decoder would: seed -> feed. For trying and measuring the viewer without a decoder.
+
+Example: python benchmarks/synthetic_feed.py --seconds 60 --make-gallery /tmp/gallery --refuse 0.05
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from necomimi.feed import DEFAULT_ADDRESS, Publisher
+from necomimi.gallery import THUMBNAIL_SIZE, Gallery
+from necomimi.lsl import local_clock
+from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
+
+CHUNKS_PER_S = 20
+DECISION_AFTER_S = 0.8
+STEPS_MS = {"epoch": 1.2, "wait": 0.9, "embed": 3.1, "retrieve": 0.4}
+
+
+def make_gallery(n_classes: int, seed: int, space: str = "embedded/synthetic") -> Gallery:
+    """Return a gallery whose pictures are two-coloured discs, no two alike."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:THUMBNAIL_SIZE, :THUMBNAIL_SIZE] - THUMBNAIL_SIZE / 2
+    thumbnails = np.zeros((n_classes, THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), dtype=np.uint8)
+    for picture in thumbnails:
+        colours = rng.integers(40, 240, (2, 3))
+        picture[:] = np.where((np.hypot(x, y) < rng.integers(18, 44))[..., None], colours[0], colours[1])
+    embeddings = rng.normal(size=(n_classes, 16)).astype(np.float32)
+    labels = tuple(f"thing_{i:03d}" for i in range(n_classes))
+    return Gallery(
+        labels=labels,
+        files=tuple(f"{i:05d}_{label}/{label}_01b.png" for i, label in enumerate(labels)),
+        embeddings=embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True),
+        space=space,
+        thumbnails=thumbnails,
+    )
+
+
+class SyntheticEEG:
+    """Background of falling spectrum, an alpha rhythm, blinks: `next` gives consecutive samples."""
+
+    def __init__(self, n_channels: int, sfreq: float, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._sfreq = sfreq
+        self._n = 0
+        self._state = np.zeros((n_channels, 3))
+        self._poles = np.exp(-2 * np.pi * np.array([0.5, 4.0, 30.0]) / sfreq)
+        self._gains = np.sqrt(1 - self._poles**2) * [12e-6, 8e-6, 5e-6]
+        self._alpha = rng.uniform(2e-6, 10e-6, n_channels)
+        self._phase = rng.uniform(0, 1.5, n_channels)
+        self._blink = np.linspace(1, 0, n_channels) ** 3 * 90e-6
+
+    def next(self, n: int) -> NDArray[np.float32]:
+        """Return samples in volts, shape (n_channels, n)."""
+        data = np.empty((len(self._state), n))
+        for i in range(n):
+            self._state = self._state * self._poles + self._gains * self._rng.normal(size=self._state.shape)
+            data[:, i] = self._state.sum(axis=1)
+        t = (self._n + np.arange(n)) / self._sfreq
+        envelope = 0.5 + 0.5 * np.sin(2 * np.pi * 0.13 * t)
+        data += self._alpha[:, None] * envelope * np.sin(2 * np.pi * 10 * t + self._phase[:, None])
+        data += self._blink[:, None] * np.exp(-((((t % 4.3) - 2) / 0.09) ** 2))
+        self._n += n
+        return data.astype(np.float32)
+
+
+class SyntheticDecoder:
+    """A decoder's records on a time line that the caller drives.
+
+    Parameters
+    ----------
+    publisher : Publisher
+    classes : tuple of str
+    n_channels : int
+    sfreq, rate : float
+        Samples and events per second.
+    hits, refuse : float
+        Share of events answered rightly, and refused.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        classes: tuple[str, ...],
+        *,
+        n_channels: int = 63,
+        sfreq: float = 1000.0,
+        rate: float = 5.0,
+        hits: float = 0.4,
+        refuse: float = 0.03,
+        seed: int = 0,
+    ) -> None:
+        self.publisher, self.classes, self.rate = publisher, classes, rate
+        self.hits, self.refuse = hits, refuse
+        self.rng = np.random.default_rng(seed)
+        self.info = StreamInfo(
+            name="synthetic",
+            type="EEG",
+            source_id="synthetic",
+            uid=str(seed),
+            ch_names=tuple(f"E{i + 1}" for i in range(n_channels)),
+            sfreq=sfreq,
+            units=("V",) * n_channels,
+        )
+        self.eeg = SyntheticEEG(n_channels, sfreq, self.rng)
+        self.time: float | None = None
+        self.n_samples = self.n_missing = self.n_events = self.n_retrievals = 0
+        self.refusals: Counter[str] = Counter()
+        self.pending: list[Event] = []
+        self.next_event = self.next_status = 0.0
+
+    def advance(self, now: float, *, with_eeg: bool = True) -> None:
+        """Publish what a decoder would have published from the last call to `now`."""
+        if self.time is None:
+            self.time = self.next_status = now - 1 / CHUNKS_PER_S
+            self.next_event = now
+        n = int((now - self.time) * self.info.sfreq)
+        times = self.time + np.arange(n) / self.info.sfreq
+        self.time += n / self.info.sfreq
+        if with_eeg and n:
+            self.publisher.send(Chunk(data=self.eeg.next(n), timestamps=times, info=self.info))
+            self.n_samples += n
+        elif n:
+            self.n_missing += n
+        while self.next_event <= now:
+            event = Event(onset=self.next_event, label=str(self.rng.choice(self.classes)), code=self.n_events)
+            self.publisher.send(event)
+            self.pending.append(event)
+            self.n_events += 1
+            self.next_event += 1 / self.rate
+        while self.pending and self.pending[0].onset + DECISION_AFTER_S <= now:
+            self._decide(self.pending.pop(0), with_eeg)
+        if self.next_status <= now:
+            self.next_status = now + 1.0
+            self.publisher.send(self.status())
+
+    def _decide(self, event: Event, with_eeg: bool) -> None:
+        """Publish an answer or a refusal."""
+        if not with_eeg or self.rng.random() < self.refuse:
+            reason = "gap" if not with_eeg else "amplitude"
+            self.refusals[reason] += 1
+            self.publisher.send(Refusal(event=event, reason=reason, detail="made up"))
+            return
+        others = [str(label) for label in self.rng.permutation(self.classes) if label != event.label][:5]
+        if self.rng.random() < self.hits:
+            others.insert(int(self.rng.integers(0, 3)) if len(self.classes) > 5 else 0, event.label)
+        elif len(self.classes) <= 5:
+            others.append(event.label)
+        scores = np.sort(self.rng.dirichlet(np.full(len(others[:5]) + 1, 0.7))[:-1])[::-1]
+        latency = {name: float(ms * self.rng.gamma(8, 1 / 8)) for name, ms in STEPS_MS.items()}
+        latency["total"] = sum(latency.values()) + 0.3
+        self.n_retrievals += 1
+        self.publisher.send(
+            Retrieval(event=event, labels=tuple(others[:5]), scores=scores.astype(np.float32), latency_ms=latency)
+        )
+
+    def status(self, state: str = "LIVE") -> Status:
+        """Return the account of all that has been published."""
+        return Status(
+            state=state,  # type: ignore[arg-type]
+            message="made up",
+            sfreq=self.info.sfreq,
+            n_samples=self.n_samples,
+            n_missing=self.n_missing,
+            n_events=self.n_events,
+            n_retrievals=self.n_retrievals,
+            n_refusals=sum(self.refusals.values()),
+            n_pending=len(self.pending),
+            refusals=dict(self.refusals),
+            lag_s=0.0,
+            latency_ms={},
+            n_classes=len(self.classes),
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--feed", default=DEFAULT_ADDRESS)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--channels", type=int, default=63)
+    parser.add_argument("--sfreq", type=float, default=1000.0)
+    parser.add_argument("--rate", type=float, default=5.0, help="events per second")
+    parser.add_argument("--classes", default="60", help="a number, or names with commas between them")
+    parser.add_argument("--hits", type=float, default=0.4)
+    parser.add_argument("--refuse", type=float, default=0.03)
+    parser.add_argument("--gap", type=float, nargs=2, metavar=("FROM", "TO"), help="no EEG between these seconds")
+    parser.add_argument("--make-gallery", type=Path, help="write a gallery of made-up pictures here")
+    parser.add_argument("--gallery", type=Path, help="take the classes from this gallery")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    if options.gallery is not None:
+        classes = Gallery.load(options.gallery, thumbnails=False).classes
+    elif options.classes.isdigit():
+        gallery = make_gallery(int(options.classes), options.seed)
+        classes = gallery.classes
+        if options.make_gallery is not None:
+            gallery.save(options.make_gallery)
+    else:
+        classes = tuple(options.classes.split(","))
+    publisher = Publisher(options.feed)
+    decoder = SyntheticDecoder(
+        publisher,
+        classes,
+        n_channels=options.channels,
+        sfreq=options.sfreq,
+        rate=options.rate,
+        hits=options.hits,
+        refuse=options.refuse,
+        seed=options.seed,
+    )
+    print(f"publishing on {publisher.address}", flush=True)
+    start = local_clock()
+    while (elapsed := local_clock() - start) < options.seconds:
+        gap = options.gap is not None and options.gap[0] <= elapsed < options.gap[1]
+        decoder.advance(local_clock(), with_eeg=not gap)
+        time.sleep(1 / CHUNKS_PER_S)
+    publisher.close()
+
+
+if __name__ == "__main__":
+    main()

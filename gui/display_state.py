@@ -1,0 +1,254 @@
+"""Turn records into what is on the screen: record, time of arrival -> DisplayState."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from necomimi.feed import Record
+from necomimi.gallery import Gallery
+from necomimi.records import Chunk, Event, Refusal, Retrieval, Status
+
+from .accuracy import TOP_K, Accuracy
+from .eeg_ring import EEGRing
+from .latency import LatencyHistory
+
+__all__ = ["MAX_WINDOW_S", "NO_EEG_S", "DisplayState", "Mark", "Source"]
+
+logger = logging.getLogger(__name__)
+
+MAX_WINDOW_S = 20.0
+MAX_MARKS = 512
+SILENT_S = 2.5  # the decoder sends a Status every second
+NO_EEG_S = 1.0
+LATE_S = 0.5
+NEW_RUN_S = 1.0  # a later event with a lower number is of another run
+BACKWARD_S = 1.0  # stamps that step back further than this begin another recording
+
+Verdict = Literal["pending", "hit", "five", "miss", "unscored", "refused"]
+
+
+@dataclass(slots=True)
+class Mark:
+    """One event and what became of it.
+
+    Parameters
+    ----------
+    event : Event
+    verdict : str
+        "pending"; "hit" (best answer), "five" (among the five best), "miss", "unscored" (its label is no class of the
+        decoder); or "refused".
+    reason : str
+        Why it was refused.
+    """
+
+    event: Event
+    verdict: Verdict = "pending"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The state of what is being watched, in words.
+
+    Parameters
+    ----------
+    level : {"waiting", "live", "trouble"}
+    headline, detail : str
+    """
+
+    level: Literal["waiting", "live", "trouble"]
+    headline: str
+    detail: str
+
+
+class DisplayState:
+    """Everything that is drawn, without Qt.
+
+    Parameters
+    ----------
+    gallery : Gallery, optional
+        Pictures and classes; without it labels only.
+    address : str
+        The feed, for the words about it.
+
+    Attributes
+    ----------
+    eeg : EEGRing or None
+    marks : deque of Mark
+        The newest events, in order of arrival.
+    decision : Retrieval or None
+        The newest one, and when it arrived: `decided_at` (s).
+    accuracy : Accuracy
+        Of this run of the decoder, as far as this process has seen it.
+    latency : LatencyHistory
+    status : Status or None
+        What the decoder last said of itself.
+    n_decisions : int
+        Retrievals and refusals seen in this run.
+    version : int
+        Grows with every record that changes more than the traces.
+    """
+
+    def __init__(self, gallery: Gallery | None = None, address: str = "") -> None:
+        self.gallery = gallery
+        self.address = address
+        self.eeg: EEGRing | None = None
+        self.marks: deque[Mark] = deque(maxlen=MAX_MARKS)
+        self.version = 0
+        self._heard_at: float | None = None
+        self._eeg_at: float | None = None
+        self._begin_run()
+
+    def _begin_run(self) -> None:
+        """Forget what belongs to one run of the decoder; the signal and the marks go on."""
+        self.decision: Retrieval | None = None
+        self.decided_at = 0.0
+        self.accuracy = Accuracy(self.gallery.classes if self.gallery is not None else ())
+        self.latency = LatencyHistory()
+        self.status: Status | None = None
+        self.n_decisions = 0
+        self._by_code: dict[int, Mark] = {}
+        self._last: Event | None = None  # the event with the highest code
+
+    def update(self, record: Record, arrived: float) -> None:
+        """Enter a record that arrived at `arrived` (s, LSL clock)."""
+        self._heard_at = arrived
+        match record:
+            case Chunk():
+                self._update_eeg(record, arrived)
+                return
+            case Event():
+                self._mark(record)
+            case Retrieval():
+                self._update_decision(record, arrived)
+            case Refusal():
+                mark = self._mark(record.event)
+                mark.verdict, mark.reason = "refused", record.reason
+                self.n_decisions += 1
+            case Status():
+                self._update_status(record)
+            case _:
+                return
+        self.version += 1
+
+    def _update_eeg(self, chunk: Chunk, arrived: float) -> None:
+        """Enter samples; another layout or another time line begins another ring."""
+        if not len(chunk.timestamps) or not np.isfinite(chunk.timestamps).all():
+            return
+        ring = self.eeg
+        stepped_back = ring is not None and ring.newest is not None and chunk.timestamps[0] < ring.newest - BACKWARD_S
+        if ring is None or stepped_back or not ring.serves(chunk.info):
+            ring = self.eeg = EEGRing(chunk.info, MAX_WINDOW_S + 1.0)
+            self.version += 1
+        ring.add(chunk)
+        self._eeg_at = arrived
+
+    def _mark(self, event: Event) -> Mark:
+        """Return the mark of an event, made if this is the first that is heard of it."""
+        mark = self._by_code.get(event.code)
+        if mark is not None and mark.event == event:
+            return mark
+        last = self._last
+        counts_anew = last is not None and event.code < last.code and event.onset > last.onset + NEW_RUN_S
+        if mark is not None or counts_anew:
+            logger.info("the decoder counts its events from the beginning: a new run")
+            self._begin_run()
+        mark = Mark(event)
+        self.marks.append(mark)
+        self._by_code[event.code] = mark
+        self._by_code.pop(event.code - MAX_MARKS, None)
+        if self._last is None or event.code > self._last.code:
+            self._last = event
+        return mark
+
+    def _update_decision(self, decision: Retrieval, arrived: float) -> None:
+        """Enter an answer: score it, and remember how long it took."""
+        mark = self._mark(decision.event)
+        truth = self.class_of(decision.event.label)
+        self.accuracy.add(truth, decision.labels)
+        self.latency.add(arrived, decision.latency_ms)
+        self.decision, self.decided_at = decision, arrived
+        self.n_decisions += 1
+        if not self.accuracy.knows(truth):
+            mark.verdict = "unscored"
+        elif decision.labels and decision.labels[0] == truth:
+            mark.verdict = "hit"
+        else:
+            mark.verdict = "five" if self.shows_five and truth in decision.labels[:TOP_K] else "miss"
+
+    def _update_status(self, status: Status) -> None:
+        """Enter the decoder's own account; counters that went back mean that it was started again."""
+        old = self.status
+        if old is not None and (status.n_samples < old.n_samples or status.n_events < old.n_events):
+            logger.info("the decoder's counters began again: a new run")
+            self._begin_run()
+        self.status = status
+        self.accuracy.n_classes = status.n_classes
+
+    @property
+    def shows_five(self) -> bool:
+        """Whether being among the five best says anything: with five classes or fewer it does not."""
+        return len(self.accuracy.scores()) > 1
+
+    def class_of(self, label: str) -> str:
+        """Return the class that an event's label stands for: a picture's file stem stands for the picture's class."""
+        item = self.item_of(label)
+        return label if item is None or self.gallery is None else self.gallery.labels[item]
+
+    def item_of(self, label: str) -> int | None:
+        """Return the gallery's item for a label, file or file stem, if there is one."""
+        return None if self.gallery is None else self.gallery.index_of(label)
+
+    def thumbnail(self, label: str) -> np.ndarray | None:
+        """Return the picture for a label, uint8 of shape (96, 96, 3), if the gallery has one."""
+        item = self.item_of(label)
+        if item is None or self.gallery is None or self.gallery.thumbnails is None:
+            return None
+        return self.gallery.thumbnails[item]
+
+    @property
+    def attribution(self) -> str:
+        """Whose pictures these are, where the licence asks for it."""
+        gallery = self.gallery
+        embedded = gallery is not None and gallery.thumbnails is not None and gallery.space.startswith("embedded")
+        return "Graphics: Twemoji, CC BY 4.0" if embedded else ""
+
+    @property
+    def notice(self) -> str:
+        """A contradiction that the person watching should know of, or ""."""
+        if self.gallery is None or self.status is None or self.status.n_classes in (0, len(self.gallery.classes)):
+            return ""
+        return f"this gallery has {len(self.gallery.classes)} classes, the decoder's {self.status.n_classes}"
+
+    def eeg_silence(self, now: float) -> float | None:
+        """Return the seconds since EEG last arrived; None before the first."""
+        return None if self._eeg_at is None else max(0.0, now - self._eeg_at)
+
+    def source(self, now: float) -> Source:
+        """Return the state of what is watched at `now` (s, LSL clock), in words."""
+        if self._heard_at is None:
+            return Source("waiting", "waiting for the decoder", "start one with: necomimi decode DECODER")
+        silence = now - self._heard_at
+        if silence > SILENT_S:
+            return Source(
+                "trouble", f"no data for {silence:.0f} s", "the decoder is silent; waiting for it to come back"
+            )
+        status = self.status
+        if status is not None and status.state != "LIVE":
+            level: Literal["waiting", "trouble"] = "waiting" if self._eeg_at is None else "trouble"
+            return Source(level, f"source {status.state.lower()}", status.message)
+        eeg_silence = self.eeg_silence(now)
+        if eeg_silence is None or self.eeg is None or self.eeg.newest is None:
+            return Source("waiting", "waiting for EEG", "the decoder is there, no samples yet")
+        if eeg_silence > NO_EEG_S:
+            return Source("trouble", f"no EEG for {eeg_silence:.0f} s", "the decoder is there, its source is silent")
+        age = now - self.eeg.newest
+        if age > LATE_S:
+            return Source("trouble", f"EEG is {age:.1f} s old", "the decoder or this window does not keep up")
+        info = self.eeg.info
+        return Source("live", "live", f"{info.name} · {len(info.ch_names)} channels · {info.sfreq:g} Hz")

@@ -1,0 +1,141 @@
+"""Draw what happened along the time axis: marks, gaps -> lines, labels, shades, hatches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pyqtgraph.Qt import QtCore, QtGui
+
+from .display_state import Mark
+from .panel import CENTRE, LEFT, draw_text, readable
+from .theme import Theme, font
+
+__all__ = ["SHADE_S", "Labels", "Timeline", "draw_gaps", "draw_marks", "draw_refusals"]
+
+LABEL_HEIGHT = 16
+LABEL_WIDTH = 84  # pixels that a label should get: labels of quick events take turns on several lines
+LABEL_LIMIT = 220  # and what it gets at most
+MAX_LABEL_LINES = 5
+LINE_PER_HEIGHT = 110  # the labels take no more than a line for this many pixels
+SHADE_S = 1.0  # a refused event is shaded up to the next one, and no longer than this
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Where a time lies on the screen.
+
+    Parameters
+    ----------
+    plot : QRectF
+    end : float
+        Time at the right border, seconds on the LSL clock.
+    second : float
+        Pixels per second.
+    """
+
+    plot: Any
+    end: float
+    second: float
+
+    def x(self, time: float) -> float:
+        """Return the horizontal pixel of a time."""
+        return float(self.plot.right() - (self.end - time) * self.second)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Which events are labelled, and on which line above the traces; an event keeps its place as it scrolls.
+
+    Parameters
+    ----------
+    n_lines : int
+        Lines of labels.
+    stride : int
+        One event in `stride` is labelled, by its number.
+    """
+
+    n_lines: int
+    stride: int
+
+    @classmethod
+    def fitting(cls, marks: list[Mark], second: float, height: float) -> Labels | None:
+        """Return as many lines as the usual distance of two events asks for and the height allows.
+
+        Parameters
+        ----------
+        marks : list of Mark
+            What is on the screen; with fewer than two there is no telling, and None is returned.
+        second, height : float
+            Pixels per second, and of the whole view.
+        """
+        if len(marks) < 2:
+            return None
+        onsets = np.sort([mark.event.onset for mark in marks])
+        wanted = math.ceil(LABEL_WIDTH / max(float(np.median(np.diff(onsets))) * second, 1.0))
+        n_lines = max(1, min(wanted, MAX_LABEL_LINES, int(height / LINE_PER_HEIGHT)))
+        return cls(n_lines, math.ceil(wanted / n_lines))
+
+    @property
+    def height(self) -> int:
+        """Pixels that the labels take above the traces."""
+        return self.n_lines * LABEL_HEIGHT
+
+    def line(self, code: int) -> int | None:
+        """Return the line of an event, 0 at the top; None for one without a label."""
+        return None if code % self.stride else (code // self.stride) % self.n_lines
+
+
+def draw_refusals(painter: Any, timeline: Timeline, marks: list[Mark], theme: Theme) -> None:
+    """Shade from each refused event to the next event."""
+    plot = timeline.plot
+    ordered = sorted(marks, key=lambda mark: mark.event.onset)
+    following = [mark.event.onset for mark in ordered[1:]] + [math.inf]
+    for mark, until in zip(ordered, following, strict=False):
+        if mark.verdict == "refused":
+            left = timeline.x(mark.event.onset)
+            right = timeline.x(min(until, mark.event.onset + SHADE_S, timeline.end))
+            painter.fillRect(QtCore.QRectF(left, plot.top(), right - left, plot.height()), theme.color("trouble", 0.16))
+
+
+def draw_gaps(painter: Any, timeline: Timeline, gaps: Iterable[tuple[float, float]], theme: Theme) -> None:
+    """Hatch where samples are missing, and say how long."""
+    plot = timeline.plot
+    painter.setFont(font(10))
+    for before, after in gaps:
+        left, right = max(timeline.x(before), plot.left()), timeline.x(after)
+        if right - left < 1:
+            continue
+        box = QtCore.QRectF(left, plot.top(), right - left, plot.height())
+        painter.fillRect(box, QtGui.QBrush(theme.color("faint", 0.45), QtCore.Qt.BrushStyle.BDiagPattern))
+        if box.width() > 74:
+            sign = QtCore.QRectF(box.center().x() - 36, box.center().y() - 10, 72, 20)
+            painter.fillRect(sign, theme.color("panel"))
+            draw_text(painter, sign, f"{after - before:.1f} s gap", theme.color("trouble"), CENTRE)
+
+
+def draw_marks(painter: Any, timeline: Timeline, marks: list[Mark], labels: Labels, theme: Theme) -> None:
+    """Draw a line at each onset, and the event's label above."""
+    plot = timeline.plot
+    painter.setFont(font(10))
+    taken: dict[int, float] = {}  # line of labels -> where the next label to the right begins
+    for mark in sorted(marks, key=lambda mark: mark.event.onset, reverse=True):
+        x = timeline.x(mark.event.onset)
+        role = {"refused": "trouble", "hit": "accent", "pending": "faint"}.get(mark.verdict, "muted")
+        painter.setPen(theme.blend(role, 0.5 if role in ("trouble", "accent") else 0.3))
+        painter.drawLine(QtCore.QPointF(x, plot.top()), QtCore.QPointF(x, plot.bottom() - 1))
+        line = labels.line(mark.event.code)
+        if line is None:
+            continue
+        top = plot.top() - labels.height + line * LABEL_HEIGHT
+        painter.drawLine(QtCore.QPointF(x, top + 2), QtCore.QPointF(x, plot.top()))
+        text = readable(mark.event.label)
+        if mark.verdict == "refused":
+            text = f"{mark.reason}: {text}"
+        width = min(taken.get(line, math.inf) - x, LABEL_LIMIT) - 7
+        if width > 12:
+            draw_text(painter, QtCore.QRectF(x + 4, top, width, LABEL_HEIGHT), text, theme.color(role), LEFT)
+        taken[line] = x

@@ -1,0 +1,91 @@
+"""Show the picture that was seen: event of a decision -> picture, label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyqtgraph.Qt import QtCore
+
+from necomimi.records import Retrieval
+
+from .display_state import DisplayState
+from .panel import CENTRE, LEFT, MARGIN, Panel, draw_picture, draw_text, readable
+from .theme import Theme, font
+
+__all__ = ["ImageView"]
+
+LABEL_HEIGHT = 30
+ATTRIBUTION_HEIGHT = 18
+MAX_ENLARGEMENT = 3.0
+WIDE = 2.0  # body this many times as wide as high: label beside the picture
+OLD_S = 2.0
+
+
+class ImageView(Panel):
+    """The picture shown to the person, of the same event as the answer beside it."""
+
+    def __init__(self, state: DisplayState, theme: Theme) -> None:
+        super().__init__("Shown", state, theme)
+        self.decision: Retrieval | None = None
+        self._age = ""
+        self.setMinimumSize(290, 130)
+
+    def show_decision(self, decision: Retrieval | None) -> None:
+        """Show the event of a decision."""
+        self.decision = decision
+        self.update()
+
+    def advance(self, now: float) -> None:
+        """Say how old the decision is at `now` (s, LSL clock), once it is old."""
+        age = now - self.state.decided_at
+        text = f"{age:.0f} s ago" if self.decision is not None and age > OLD_S else ""
+        if text != self._age:
+            self._age = text
+            self.update()
+
+    def subtitle(self) -> str:
+        """Return the number of the event."""
+        if self.decision is None:
+            return ""
+        return f"event {self.decision.event.code}" + (f"   ·   decoded {self._age}" if self._age else "")
+
+    def _is_wide(self) -> bool:
+        """Return whether the label stands beside the picture rather than below."""
+        body = self.body()
+        return bool(body.width() > WIDE * body.height())
+
+    def picture_rect(self) -> Any:
+        """Return the QRectF of the picture: a square, in the middle or at the left."""
+        body = self.body()
+        if self._is_wide():
+            return QtCore.QRectF(body.left(), body.top(), int(body.height()), int(body.height()))
+        body.setBottom(body.bottom() - LABEL_HEIGHT - (ATTRIBUTION_HEIGHT if self.state.attribution else 0))
+        side = int(min(body.width(), body.height(), 96 * MAX_ENLARGEMENT))
+        return QtCore.QRectF(int(body.center().x() - side / 2), int(body.center().y() - side / 2), side, side)
+
+    def paint(self, painter: Any, body: Any) -> None:
+        """Draw the picture, its label, and whose it is."""
+        theme = self.theme
+        if self.decision is None:
+            painter.setFont(font(12))
+            draw_text(painter, body, "nothing decoded yet", theme.color("muted"), CENTRE)
+            return
+        label = readable(self.state.class_of(self.decision.event.label))
+        pixels = self.state.thumbnail(self.decision.event.label)
+        if pixels is None:
+            painter.setFont(font(22, bold=True))
+            draw_text(painter, body, label, theme.color("text"), CENTRE)
+            return
+        picture = self.picture_rect()
+        draw_picture(painter, picture, pixels)
+        if self._is_wide():
+            align, left = LEFT, picture.right() + MARGIN
+            name = QtCore.QRectF(left, picture.center().y() - LABEL_HEIGHT / 2, body.right() - left, LABEL_HEIGHT)
+        else:
+            align, left = CENTRE, body.left()
+            name = QtCore.QRectF(left, picture.bottom() + 6, body.width(), LABEL_HEIGHT - 6)
+        painter.setFont(font(15, bold=True))
+        draw_text(painter, name, label, theme.color("text"), align)
+        painter.setFont(font(10))
+        line = QtCore.QRectF(left, body.bottom() - ATTRIBUTION_HEIGHT + 4, body.right() - left, ATTRIBUTION_HEIGHT)
+        draw_text(painter, line, self.state.attribution, theme.color("muted"), align)

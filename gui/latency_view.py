@@ -1,0 +1,163 @@
+"""Show how fast, and what was refused: LatencyHistory, Status -> strip, percentiles, counts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from pyqtgraph.Qt import QtCore, QtGui
+
+from .display_state import DisplayState
+from .latency import TOTAL
+from .panel import CENTRE, LEFT, RIGHT, Panel, draw_text
+from .theme import Theme, font
+
+__all__ = ["STRIP_S", "LatencyView"]
+
+STRIP_S = 60.0
+ROW = 19
+COLUMN = 44
+TABLE_WIDTH = 220
+COUNTS_WIDTH = 148
+SPACE = 22
+
+
+class LatencyView(Panel):
+    """Milliseconds per decision over the last minute, percentiles per step, and the decoder's counts."""
+
+    def __init__(self, state: DisplayState, theme: Theme) -> None:
+        super().__init__("Latency", state, theme)
+        self.now = 0.0
+        self.setMinimumSize(320, 130)
+
+    def advance(self, now: float) -> None:
+        """Scroll to `now` (s, LSL clock)."""
+        self.now = now
+        self.update()
+
+    def subtitle(self) -> str:
+        """Return what is measured."""
+        return "from the last sample needed to the decision"
+
+    def strip_rect(self) -> Any:
+        """Return the QRectF of the strip; it gives way to the figures where there is little room."""
+        body = self.body()
+        right = body.right() - TABLE_WIDTH - COUNTS_WIDTH - 2 * SPACE
+        return QtCore.QRectF(body.left() + 46, body.top() + 4, right - body.left() - 46, body.height() - 22)
+
+    def step_color(self, number: int) -> Any:
+        """Return the colour of a step: the accent, paler from step to step."""
+        n_steps = max(len(self.state.latency.steps), 1)
+        return self.theme.blend("accent", 1.0 - 0.8 * number / n_steps)
+
+    def paint(self, painter: Any, body: Any) -> None:
+        """Draw the three parts."""
+        strip = self.strip_rect()
+        if strip.width() > 80:
+            self._draw_strip(painter, strip)
+        counts = QtCore.QRectF(body.right() - COUNTS_WIDTH, body.top(), COUNTS_WIDTH, body.height())
+        table = QtCore.QRectF(counts.left() - SPACE - TABLE_WIDTH, body.top(), TABLE_WIDTH, body.height())
+        self._draw_table(painter, table)
+        self._draw_counts(painter, counts)
+
+    def _draw_strip(self, painter: Any, strip: Any) -> None:
+        """Draw a bar per decision, its steps one upon the other, and a dash at the total."""
+        theme = self.theme
+        times, steps, totals = self.state.latency.since(self.now - STRIP_S)
+        top_ms = _round_up(float(np.percentile(totals, 99)) * 1.1) if len(totals) else 10.0
+        painter.setFont(font(10))
+        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing, False)
+        for fraction in (0.0, 0.5, 1.0) if len(totals) else (0.0, 1.0):
+            y = strip.bottom() - fraction * strip.height()
+            painter.setPen(theme.color("line"))
+            painter.drawLine(QtCore.QPointF(strip.left(), y), QtCore.QPointF(strip.right(), y))
+            box = QtCore.QRectF(strip.left() - 60, y - 8, 54, 16)
+            draw_text(painter, box, f"{fraction * top_ms:g} ms", theme.color("muted"), RIGHT)
+        for seconds in (60, 45, 30, 15, 0) if strip.width() > 240 else (60, 30, 0):
+            x = strip.right() - seconds / STRIP_S * strip.width()
+            text, align = ("now", RIGHT) if seconds == 0 else (f"−{seconds} s", CENTRE)
+            left = strip.right() - 60 if seconds == 0 else x - 30
+            draw_text(painter, QtCore.QRectF(left, strip.bottom() + 3, 60, 15), text, theme.color("muted"), align)
+        if not len(totals):
+            painter.setFont(font(12))
+            text = "nothing decoded yet" if not len(self.state.latency) else "nothing decoded in the last minute"
+            draw_text(painter, strip, text, theme.color("muted"), CENTRE)
+            return
+        painter.save()
+        painter.setClipRect(strip)
+        pixel = strip.height() / top_ms
+        lefts = strip.right() - (self.now - times) / STRIP_S * strip.width()
+        width = 2.0
+        upper = np.nan_to_num(steps).cumsum(axis=1)
+        lower = upper - np.nan_to_num(steps)
+        for number in range(steps.shape[1]):
+            colour = self.step_color(number)
+            for x, low, high in zip(lefts, lower[:, number], upper[:, number], strict=True):
+                box = QtCore.QRectF(x - width, strip.bottom() - high * pixel, width, (high - low) * pixel)
+                painter.fillRect(box, colour)
+        painter.setPen(theme.color("text"))
+        for x, total in zip(lefts, totals, strict=True):
+            y = strip.bottom() - total * pixel
+            painter.drawLine(QtCore.QPointF(x - width, y), QtCore.QPointF(x, y))
+        painter.restore()
+
+    def _draw_table(self, painter: Any, table: Any) -> None:
+        """Draw p50, p95 and p99 of the total and of each step."""
+        theme = self.theme
+        percentiles = self.state.latency.percentiles()
+        columns = [QtCore.QRectF(table.right() - (3 - i) * COLUMN, table.top(), COLUMN, ROW) for i in range(3)]
+        painter.setFont(font(11))
+        draw_text(painter, QtCore.QRectF(table.left(), table.top(), 90, ROW), "ms", theme.color("muted"), LEFT)
+        for box, text in zip(columns, ("p50", "p95", "p99"), strict=True):
+            draw_text(painter, box, text, theme.color("muted"), RIGHT)
+        n_rows = int((table.height() - ROW) / ROW)
+        for i, (name, values) in enumerate(list(percentiles.items())[:n_rows]):
+            offset = (i + 1) * ROW
+            total = name == TOTAL
+            painter.setFont(font(12, bold=total))
+            label = QtCore.QRectF(table.left(), table.top() + offset, table.width() - 3 * COLUMN, ROW)
+            swatch = QtCore.QRectF(label.left(), label.center().y() - 4, 8, 8)
+            if total:
+                painter.fillRect(QtCore.QRectF(swatch.left(), swatch.center().y() - 1, 8, 2), theme.color("text"))
+            else:
+                painter.fillRect(swatch, self.step_color(self.state.latency.steps.index(name)))
+            draw_text(painter, label.adjusted(16, 0, 0, 0), name, theme.color("text"), LEFT)
+            for box, value in zip(columns, values, strict=True):
+                draw_text(painter, box.translated(0, offset), _figure(value), theme.color("text"), RIGHT)
+
+    def _draw_counts(self, painter: Any, counts: Any) -> None:
+        """Draw events = retrievals + refusals (+ pending), and the refusals by reason."""
+        theme, status = self.theme, self.state.status
+        rows: list[tuple[str, str, str]] = []
+        if status is None:
+            rows.append(("events", "–", "muted"))
+        else:
+            rows.append(("events", f"{status.n_events}", "text"))
+            rows.append(("= retrievals", f"{status.n_retrievals}", "text"))
+            rows.append(("+ refusals", f"{status.n_refusals}", "trouble" if status.n_refusals else "text"))
+            if status.n_pending:
+                rows.append(("+ pending", f"{status.n_pending}", "muted"))
+            if status.n_missing:
+                rows.append(("samples missing", f"{status.n_missing}", "trouble"))
+            reasons = sorted(status.refusals.items(), key=lambda item: -item[1])
+            rows += [(f"    {reason}", f"{n}", "trouble") for reason, n in reasons if n]
+        painter.setFont(font(12))
+        n_rows = int(counts.height() / ROW)
+        for i, (name, value, role) in enumerate(rows[:n_rows]):
+            line = QtCore.QRectF(counts.left(), counts.top() + i * ROW, counts.width(), ROW)
+            draw_text(painter, line, name, theme.color("muted"), LEFT)
+            draw_text(painter, line, value, theme.color(role), RIGHT)
+
+
+def _round_up(value: float) -> float:
+    """Return the next number of the form 1, 2 or 5 times a power of ten."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(m * power for m in (1, 2, 5, 10) if m * power >= value * (1 - 1e-9))
+
+
+def _figure(value: float) -> str:
+    """Return milliseconds with a sensible number of digits."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

@@ -1,0 +1,105 @@
+"""Listen to the decoder in a thread of its own: feed -> records with their time of arrival."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import zmq
+
+from necomimi.errors import FeedError
+from necomimi.feed import DEFAULT_ADDRESS, Record, Subscriber
+from necomimi.lsl import local_clock
+from necomimi.records import Chunk, Event, Refusal, Retrieval, Status
+
+__all__ = ["CAPACITY", "Receiver"]
+
+logger = logging.getLogger(__name__)
+
+CAPACITY = 3000  # over a minute of 63 channels at 20 chunks and 15 decisions a second
+POLL_S = 0.1
+
+
+class Receiver:
+    """Read the feed in a thread and keep the records until the GUI takes them.
+
+    The GUI thread is never woken per record: it takes what has come, when it is ready. A window that hangs loses the
+    oldest records (counted in `n_dropped`); the decoder loses nothing.
+
+    Parameters
+    ----------
+    address : str
+        The decoder's feed; it need not exist yet, and may come and go.
+    capacity : int
+        Records kept at most.
+    clock : callable
+        Seconds, on the clock of the records' time stamps.
+
+    Raises
+    ------
+    FeedError
+        The address is not one that ZeroMQ can connect to.
+    """
+
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, capacity: int = CAPACITY, clock: Callable[[], float] = local_clock
+    ) -> None:
+        try:
+            self._subscriber = Subscriber(address, topics=(Chunk, Event, Retrieval, Refusal, Status))
+        except zmq.ZMQError as error:
+            raise FeedError(
+                f"feed address {address!r}: {error.strerror}",
+                f"an address such as {DEFAULT_ADDRESS}",
+                "give the address of the decoder's --feed",
+            ) from error
+        self.address = address
+        self.n_dropped = 0
+        self._clock = clock
+        self._records: deque[tuple[float, Record]] = deque()
+        self._capacity = capacity
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="necomimi-receiver", daemon=True)
+
+    @property
+    def n_refused(self) -> int:
+        """Messages passed over because they were malformed."""
+        return self._subscriber.n_refused
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        """Move records from the socket to the queue until `stop`."""
+        try:
+            while not self._stopping.is_set():
+                record = self._subscriber.receive(POLL_S)
+                if record is None:
+                    continue
+                self._records.append((self._clock(), record))
+                if len(self._records) > self._capacity:
+                    self._records.popleft()
+                    self.n_dropped += 1
+                    if self.n_dropped == 1:
+                        logger.warning("the window does not keep up: the oldest records are dropped")
+        finally:
+            self._subscriber.close()
+
+    def take(self) -> list[tuple[float, Record]]:
+        """Return all records that have come since the last call, oldest first, each with its time of arrival (s)."""
+        taken = []
+        while True:
+            try:
+                taken.append(self._records.popleft())
+            except IndexError:
+                return taken
+
+    def stop(self) -> None:
+        """End the thread and close the connection."""
+        self._stopping.set()
+        if self._thread.ident is None:
+            self._subscriber.close()
+        else:
+            self._thread.join(timeout=5.0)

@@ -1,0 +1,176 @@
+"""Lay out the views and keep them up to date: Receiver, DisplayState -> main window."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pyqtgraph.Qt import QtCore, QtWidgets
+
+from necomimi.errors import ConfigError
+from necomimi.lsl import local_clock
+
+from .accuracy_view import AccuracyView
+from .display_state import DisplayState
+from .header_view import HeaderView
+from .image_view import ImageView
+from .latency_view import LatencyView
+from .panel import MARGIN
+from .receiver import Receiver
+from .retrieval_view import RetrievalView
+from .theme import DARK, LIGHT, Theme, apply
+from .trace_view import TraceView
+
+__all__ = ["ViewerWindow"]
+
+logger = logging.getLogger(__name__)
+
+PULL_MS = 20
+DRAW_MS = 33
+SLOW_S = 0.2  # the header and the latency strip need no more than five frames a second
+DWELL_S = 0.6  # a decision stays at least this long: five a second could not be read
+GAP = 8
+
+
+class ViewerWindow(QtWidgets.QMainWindow):
+    """The live viewer.
+
+    One timer takes records from the receiver, another draws: a burst of records costs no frames, and a slow frame
+    loses no records.
+
+    Parameters
+    ----------
+    state : DisplayState
+    receiver : Receiver
+        Started by `start`, stopped when the window closes.
+    theme : Theme
+    clock : callable
+        Seconds on the LSL clock.
+    """
+
+    def __init__(
+        self, state: DisplayState, receiver: Receiver, theme: Theme, clock: Callable[[], float] = local_clock
+    ) -> None:
+        super().__init__()
+        self.state = state
+        self.receiver = receiver
+        self.theme = theme
+        self._clock = clock
+        self._drawn_version = -1
+        self._slow_at = -SLOW_S
+        self._shown_at = -DWELL_S
+        self.setWindowTitle("necomimi")
+        self.resize(1280, 800)
+
+        self.header = HeaderView(state, theme)
+        self.traces = TraceView(state, theme)
+        self.latency = LatencyView(state, theme)
+        self.image = ImageView(state, theme)
+        self.retrieval = RetrievalView(state, theme)
+        self.accuracy = AccuracyView(state, theme)
+        self._views = (self.header, self.traces, self.latency, self.image, self.retrieval, self.accuracy)
+        self._lay_out()
+        apply(QtWidgets.QApplication.instance(), theme)
+        self.traces.setFocus()
+
+        self._pull_timer = QtCore.QTimer(self, interval=PULL_MS, timeout=self.pull)
+        self._draw_timer = QtCore.QTimer(self, interval=DRAW_MS, timeout=self.draw)
+        self._draw_timer.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
+
+    def _lay_out(self) -> None:
+        """Put traces over latency at the left; picture, answer and accuracy at the right; all borders movable."""
+        left = _splitter(QtCore.Qt.Orientation.Vertical, (self.traces, self.latency), (560, 170))
+        right = _splitter(QtCore.Qt.Orientation.Vertical, (self.image, self.retrieval, self.accuracy), (276, 310, 144))
+        whole = _splitter(QtCore.Qt.Orientation.Horizontal, (left, right), (900, 360))
+        left.setStretchFactor(0, 1)
+        right.setStretchFactor(0, 1)
+        right.setStretchFactor(1, 1)
+        whole.setStretchFactor(0, 5)
+        whole.setStretchFactor(1, 2)
+        page = QtWidgets.QWidget()
+        rows = QtWidgets.QVBoxLayout(page)
+        rows.setContentsMargins(MARGIN // 2, 0, MARGIN // 2, MARGIN // 2)
+        rows.setSpacing(0)
+        rows.addWidget(self.header)
+        rows.addWidget(whole, 1)
+        self.setCentralWidget(page)
+
+    def start(self) -> None:
+        """Begin to listen and to draw."""
+        self.receiver.start()
+        self._pull_timer.start()
+        self._draw_timer.start()
+
+    def pull(self) -> None:
+        """Enter what the receiver has."""
+        for arrived, record in self.receiver.take():
+            self.state.update(record, arrived)
+
+    def draw(self) -> None:
+        """Draw a frame: the traces always, the other views when they have changed."""
+        now = self._clock()
+        self.traces.advance(now)
+        if now - self._slow_at >= SLOW_S:
+            self._slow_at = now
+            self.header.advance(now, self.receiver.n_dropped + self.receiver.n_refused)
+            self.latency.advance(now)
+            self.image.advance(now)
+            if self.state.version != self._drawn_version:
+                self._drawn_version = self.state.version
+                self.accuracy.update()
+        decision = self.state.decision
+        if decision is not self.image.decision and (decision is None or now - self._shown_at >= DWELL_S):
+            self._shown_at = now
+            self.image.show_decision(decision)
+            self.retrieval.show_decision(decision)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change all colours."""
+        self.theme = theme
+        apply(QtWidgets.QApplication.instance(), theme)
+        for view in self._views:
+            view.set_theme(theme)
+
+    def keyPressEvent(self, event: Any) -> None:
+        """T changes between dark and light, Q closes; the traces, which have the focus, take the other keys."""
+        key = QtCore.Qt.Key
+        if event.key() == key.Key_T:
+            self.set_theme(LIGHT if self.theme is DARK else DARK)
+        elif event.key() == key.Key_Q:
+            self.close()
+        else:
+            super().keyPressEvent(event)
+
+    def save_screenshot(self, path: Path) -> None:
+        """Write what the window shows now as a PNG.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be written.
+        """
+        self.pull()
+        self.draw()
+        if not self.grab().save(str(path), "PNG"):
+            raise ConfigError(f"the screenshot {path} cannot be written", "a file in a folder that exists")
+
+    def closeEvent(self, event: Any) -> None:
+        """Stop the timers and the receiver."""
+        self._pull_timer.stop()
+        self._draw_timer.stop()
+        self.receiver.stop()
+        event.accept()
+
+
+def _splitter(orientation: Any, parts: tuple[Any, ...], sizes: tuple[int, ...]) -> Any:
+    """Return a splitter of some widgets, none of which can be folded away by accident."""
+    splitter = QtWidgets.QSplitter(orientation)
+    splitter.setHandleWidth(GAP)
+    splitter.setStyleSheet("QSplitter::handle { image: none; }")
+    splitter.setChildrenCollapsible(False)
+    for part in parts:
+        splitter.addWidget(part)
+    splitter.setSizes(sizes)
+    return splitter

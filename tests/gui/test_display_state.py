@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from necomimi.gallery import Gallery
+from necomimi.gui.display_state import MAX_MARKS, DisplayState
+from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
+
+CLASSES = tuple(f"c{i}" for i in range(10))
+
+
+def make_gallery(space: str = "embedded/x", pictures: bool = True) -> Gallery:
+    rng = np.random.default_rng(0)
+    return Gallery(
+        labels=CLASSES,
+        files=tuple(f"0000{i}_c{i}/c{i}_01b.jpg" for i in range(10)),
+        embeddings=np.eye(10, dtype=np.float32),
+        space=space,
+        thumbnails=rng.integers(0, 255, (10, 96, 96, 3), dtype=np.uint8) if pictures else None,
+    )
+
+
+def make_chunk(start: float, n: int = 100, n_channels: int = 2, sfreq: float = 100.0) -> Chunk:
+    info = StreamInfo(
+        name="amp",
+        type="EEG",
+        source_id="a",
+        uid="u",
+        ch_names=tuple(f"E{i}" for i in range(n_channels)),
+        sfreq=sfreq,
+        units=("V",) * n_channels,
+    )
+    data = np.random.default_rng(0).normal(size=(n_channels, n)) * 1e-5
+    return Chunk(data=data.astype(np.float32), timestamps=start + np.arange(n) / sfreq, info=info)
+
+
+def make_status(**changes: Any) -> Status:
+    values: dict[str, Any] = {
+        "state": "LIVE",
+        "message": "in words",
+        "sfreq": 100.0,
+        "n_samples": 100,
+        "n_missing": 0,
+        "n_events": 3,
+        "n_retrievals": 2,
+        "n_refusals": 1,
+        "n_pending": 0,
+        "refusals": {"gap": 1},
+        "lag_s": 0.0,
+        "latency_ms": {},
+        "n_classes": 10,
+    }
+    return Status(**(values | changes))
+
+
+def answer(code: int, truth: str, labels: tuple[str, ...], onset: float | None = None, **more: Any) -> Retrieval:
+    event = Event(onset=float(code) if onset is None else onset, label=truth, code=code)
+    scores = np.linspace(0.5, 0.1, len(labels)).astype(np.float32)
+    return Retrieval(event=event, labels=labels, scores=scores, **more)
+
+
+def test_an_event_waits_then_is_decided() -> None:
+    state = DisplayState(make_gallery())
+    verdicts = {}
+    for code, truth in enumerate(["c0", "c3", "c9", "boundary", "c1"]):
+        state.update(Event(onset=float(code), label=truth, code=code), 10.0)
+    assert [mark.verdict for mark in state.marks] == ["pending"] * 5
+    for code, truth in enumerate(["c0", "c3", "c9", "boundary"]):
+        state.update(answer(code, truth, CLASSES[:5], latency_ms={"total": 4.0}), 11.0)
+    state.update(Refusal(event=Event(onset=4.0, label="c1", code=4), reason="gap", detail="2 s"), 11.0)
+    verdicts = [mark.verdict for mark in state.marks]
+    assert verdicts == ["hit", "five", "miss", "unscored", "refused"]
+    assert state.marks[4].reason == "gap"
+    assert state.n_decisions == 5
+    first, five = state.accuracy.scores()
+    assert (first.n_hits, five.n_hits, first.n) == (1, 2, 3)
+    assert state.decision is not None
+    assert state.decision.event.label == "boundary"
+    assert len(state.latency) == 4
+
+
+def test_a_file_stem_stands_for_its_class() -> None:
+    state = DisplayState(make_gallery())
+    state.update(answer(0, "c7_01b", ("c7", "c1", "c2", "c3", "c4")), 1.0)
+    assert state.accuracy.scores()[0].value == 1.0
+    assert state.class_of("c7_01b") == "c7"
+    thumbnail = state.thumbnail("c7_01b")
+    assert thumbnail is not None
+    assert state.gallery is not None
+    assert state.gallery.thumbnails is not None
+    np.testing.assert_array_equal(thumbnail, state.gallery.thumbnails[7])
+
+
+def test_without_a_gallery_there_are_labels_only() -> None:
+    state = DisplayState()
+    state.update(make_status(n_classes=2), 0.9)
+    state.update(answer(0, "target", ("target", "nontarget")), 1.0)
+    assert state.thumbnail("target") is None
+    assert state.attribution == ""
+    assert [score.k for score in state.accuracy.scores()] == [1]
+    assert state.accuracy.scores()[0].chance == 0.5
+    assert state.marks[0].verdict == "hit"
+
+
+@pytest.mark.parametrize(
+    ("space", "pictures", "named"),
+    [("embedded/x", True, True), ("embedded/x", False, False), ("open_clip:a/b", True, False)],
+)
+def test_the_embedded_pictures_are_attributed(space: str, pictures: bool, named: bool) -> None:
+    assert ("Twemoji" in DisplayState(make_gallery(space, pictures)).attribution) is named
+
+
+def test_attaching_late_the_event_of_an_answer_is_marked_though_it_was_missed() -> None:
+    state = DisplayState()
+    state.update(answer(90, "a", ("a",)), 91.0)
+    state.update(answer(89, "b", ("a",)), 91.1)  # order does not make it another run
+    assert [mark.event.code for mark in state.marks] == [90, 89]
+    assert state.accuracy.scores()[0].n == 2
+
+
+def test_a_restarted_decoder_is_scored_anew_but_the_signal_goes_on() -> None:
+    state = DisplayState()
+    state.update(make_chunk(9.0), 10.0)
+    for code in range(5):
+        state.update(answer(code, "a", ("b",), latency_ms={"total": 1.0}), 10.0)
+    ring = state.eeg
+    state.update(answer(0, "a", ("a",), onset=20.0), 21.0)
+    assert (state.accuracy.scores()[0].n_hits, state.accuracy.scores()[0].n) == (1, 1)
+    assert len(state.latency) == 0
+    assert state.n_decisions == 1
+    assert state.eeg is ring
+    assert len(state.marks) == 6
+
+
+def test_a_restart_is_noticed_by_a_late_low_number() -> None:
+    state = DisplayState()
+    for code in range(100, 105):
+        state.update(answer(code, "a", ("b",)), 105.0)
+    state.update(Event(onset=120.0, label="a", code=3), 120.0)  # events 0 to 2 were missed
+    assert state.accuracy.scores()[0].n == 0
+
+
+def test_a_restart_is_noticed_by_counters_that_went_back() -> None:
+    state = DisplayState()
+    state.update(make_status(n_events=50), 1.0)
+    state.update(answer(49, "a", ("b",)), 1.1)
+    state.update(make_status(n_events=0, n_samples=10), 5.0)
+    assert state.accuracy.scores()[0].n == 0
+    assert state.accuracy.n_classes == 10
+    assert state.status is not None
+    assert state.status.n_events == 0
+
+
+def test_another_layout_or_time_line_begins_another_ring() -> None:
+    state = DisplayState()
+    state.update(make_chunk(100.0), 101.0)
+    ring = state.eeg
+    state.update(make_chunk(101.0), 102.0)
+    assert state.eeg is ring
+    state.update(make_chunk(102.0, n_channels=5), 103.0)
+    assert state.eeg is not ring
+    assert state.eeg is not None
+    assert len(state.eeg.info.ch_names) == 5
+    ring = state.eeg
+    state.update(make_chunk(5.0, n_channels=5), 104.0)
+    assert state.eeg is not ring
+
+
+def test_stamps_that_are_no_numbers_are_passed_over() -> None:
+    state = DisplayState()
+    chunk = make_chunk(1.0)
+    stamps = np.array(chunk.timestamps)
+    stamps[3] = np.nan
+    state.update(Chunk(data=chunk.data, timestamps=stamps, info=chunk.info), 2.0)
+    assert state.eeg is None
+
+
+def test_marks_are_bounded() -> None:
+    state = DisplayState()
+    for code in range(3 * MAX_MARKS):
+        state.update(Event(onset=float(code), label="a", code=code), float(code))
+    assert len(state.marks) == MAX_MARKS
+    assert len(state._by_code) <= MAX_MARKS + 1
+
+
+def test_the_source_in_words() -> None:
+    state = DisplayState(address="tcp://127.0.0.1:1")
+
+    def words(now: float) -> tuple[str, str]:
+        source = state.source(now)
+        return source.level, source.headline
+
+    assert words(0.0) == ("waiting", "waiting for the decoder")
+    state.update(make_status(state="SEARCHING", message="no stream of type EEG yet"), 0.5)
+    assert words(0.6) == ("waiting", "source searching")
+    state.update(make_status(), 1.0)
+    assert words(1.1) == ("waiting", "waiting for EEG")
+    state.update(make_chunk(1.0), 2.0)  # stamps 1.00 to 1.99
+    assert words(2.1) == ("live", "live")
+    state.update(make_status(), 3.5)
+    assert words(3.6) == ("trouble", "no EEG for 2 s")
+    state.update(make_chunk(2.0), 3.7)  # the newest stamp is 2.99
+    assert words(3.8) == ("trouble", "EEG is 0.8 s old")
+    state.update(make_status(state="STALE", message="no sample for 0.6 s"), 3.9)
+    assert words(3.95) == ("trouble", "source stale")
+    assert state.source(3.95).detail == "no sample for 0.6 s"
+    assert words(9.9) == ("trouble", "no data for 6 s")
+    state.update(make_status(), 10.0)
+    state.update(make_chunk(9.0), 10.0)
+    assert words(10.1) == ("live", "live")
+
+
+def test_a_gallery_that_is_not_the_decoders_is_named() -> None:
+    state = DisplayState(make_gallery())
+    state.update(make_status(n_classes=10), 1.0)
+    assert state.notice == ""
+    state.update(make_status(n_classes=200), 1.0)
+    assert state.notice == "this gallery has 10 classes, the decoder's 200"
+    assert state.accuracy.scores()[0].chance == 1 / 200
+
+
+def test_samples_do_not_count_as_a_change_but_decisions_do() -> None:
+    state = DisplayState()
+    state.update(make_chunk(0.0), 1.0)
+    before = state.version
+    state.update(make_chunk(1.0), 2.0)
+    assert state.version == before
+    state.update(make_status(), 2.0)
+    assert state.version == before + 1

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
+
+from necomimi.gui.display_state import DisplayState
+from necomimi.gui.event_layer import Labels
+from necomimi.gui.theme import DARK, LIGHT
+from necomimi.gui.trace_view import SCALES, WINDOWS_S, TraceView
+from necomimi.records import Chunk, Event, Refusal, Retrieval, StreamInfo
+
+pytestmark = pytest.mark.qt
+
+NOW = 1000.0
+SFREQ = 500.0
+
+
+@pytest.fixture(scope="module")
+def application() -> Any:
+    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
+
+
+@pytest.fixture
+def view(application: Any) -> Iterator[TraceView]:
+    view = TraceView(DisplayState(), DARK)
+    view.resize(800, 500)
+    view.show()
+    yield view
+    view.close()
+
+
+def feed(view: TraceView, start: float, stop: float, n_channels: int = 4, volts: float = 1e-5) -> None:
+    """Enter a sine of 3 Hz in all channels, in chunks of 50 ms."""
+    info = StreamInfo(
+        name="amp",
+        type="EEG",
+        source_id="a",
+        uid="u",
+        ch_names=tuple(f"E{i}" for i in range(n_channels)),
+        sfreq=SFREQ,
+        units=("V",) * n_channels,
+    )
+    times = np.arange(round(start * SFREQ), round(stop * SFREQ)) / SFREQ
+    for some in np.array_split(times, max(1, len(times) // 25)):
+        data = np.tile(volts * np.sin(6 * np.pi * some), (n_channels, 1))
+        view.state.update(Chunk(data=data.astype(np.float32), timestamps=some, info=info), float(some[-1]))
+    view.advance(NOW)
+
+
+def pixels(view: TraceView) -> np.ndarray:
+    """Return what the view shows, shape (height, width, 3)."""
+    image = view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
+    return rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
+        image.height(), image.width(), 3
+    )
+
+
+def rgb(color: Any) -> np.ndarray:
+    return np.array(QtGui.QColor(color).getRgb()[:3])
+
+
+def crop(view: TraceView, left: float = 0.0, right: float = 1.0) -> np.ndarray:
+    """Return the plot's pixels between two fractions of its width."""
+    image = pixels(view)  # first: painting decides how much room the labels take
+    plot = view.plot_rect()
+    x0, x1 = (int(plot.left() + f * plot.width()) for f in (left, right))
+    return image[int(plot.top()) + 1 : int(plot.bottom()) - 1, x0 + 1 : x1 - 1]
+
+
+def bright(area: np.ndarray) -> np.ndarray:
+    """Return where the traces' colour is, alone or blended."""
+    return area.min(axis=2) > 110
+
+
+def press(view: TraceView, key: str) -> None:
+    QtTest.QTest.keyClick(view, getattr(QtCore.Qt.Key, f"Key_{key}"))
+
+
+def turn_wheel(view: TraceView, eighths: int) -> None:
+    none = QtCore.Qt.MouseButton.NoButton
+    modifier = QtCore.Qt.KeyboardModifier.NoModifier
+    event = QtGui.QWheelEvent(
+        QtCore.QPointF(300, 200),
+        QtCore.QPointF(300, 200),
+        QtCore.QPoint(0, 0),
+        QtCore.QPoint(0, eighths),
+        none,
+        modifier,
+        QtCore.Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QtWidgets.QApplication.sendEvent(view, event)
+
+
+def test_every_channel_is_drawn_in_its_row_over_the_whole_width(view: TraceView) -> None:
+    feed(view, NOW - 15, NOW)
+    area = bright(crop(view))
+    rows = np.array_split(area[:, :-80], 4)  # without the scale bar
+    for row in rows:
+        assert row.any(axis=0).mean() > 0.98
+
+
+def test_the_height_on_screen_is_the_microvolts(view: TraceView) -> None:
+    feed(view, NOW - 15, NOW, n_channels=1, volts=20e-6)
+    view.scale = 100.0
+    area = bright(crop(view, 0.1, 0.5))
+    rows = np.flatnonzero(area.any(axis=1))
+    assert rows[-1] - rows[0] == pytest.approx(0.4 * view.plot_rect().height(), abs=4)  # 40 of 100 µV
+
+
+def test_a_gap_is_empty_and_the_signal_stops_where_it_stopped(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW - 6)
+    feed(view, NOW - 4, NOW - 2)
+    assert bright(crop(view, 0.02, 0.38)).any(axis=0).mean() > 0.98
+    hatched = crop(view, 0.41, 0.59)
+    writing = slice(hatched.shape[0] // 2 - 12, hatched.shape[0] // 2 + 12)
+    assert not bright(np.delete(hatched, writing, axis=0)).any()
+    assert len(np.unique(hatched.reshape(-1, 3), axis=0)) > 3  # hatched, not merely empty
+    assert bright(crop(view, 0.61, 0.79)).any(axis=0).mean() > 0.98
+    assert not bright(crop(view, 0.81, 0.87)).any()
+
+
+def test_refused_epochs_are_shaded_up_to_the_next_event(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW)
+    first, second = (Event(onset=NOW - age, label="a", code=i) for i, age in enumerate((6.0, 5.5)))
+    before = crop(view).astype(int)
+    view.state.update(first, NOW)
+    view.state.update(second, NOW)
+    view.state.update(Refusal(event=first, reason="amplitude"), NOW)
+    change = crop(view).astype(int)
+    assert change.shape[0] < before.shape[0]  # the labels took a line
+    tinted = (change[..., 0] - change[..., 2]) > 8  # redder than blue: only the trouble colour is
+    columns = np.flatnonzero(tinted.mean(axis=0) > 0.5) / change.shape[1]
+    assert columns[0] == pytest.approx(0.40, abs=0.01)
+    assert columns[-1] == pytest.approx(0.45, abs=0.01)
+
+
+def test_marks_take_the_colour_of_their_verdict(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW)
+    event = Event(onset=NOW - 5, label="aircraft_carrier", code=0)
+    view.state.update(event, NOW)
+    accent = rgb(DARK.color("accent"))
+
+    def n_accent() -> int:
+        image = pixels(view)
+        plot = view.plot_rect()
+        header = image[40 : int(plot.top()), int(plot.left()) :].astype(int)
+        return int((np.abs(header - accent).max(axis=2) < 30).sum())
+
+    assert n_accent() == 0
+    scores = np.array([0.9], dtype=np.float32)
+    view.state.update(Retrieval(event=event, labels=("aircraft_carrier",), scores=scores), NOW)
+    assert n_accent() > 20
+
+
+def test_keys_and_wheel_change_the_scale_within_bounds(view: TraceView) -> None:
+    press(view, "Up")
+    assert view.scale is None  # nothing to scale yet
+    feed(view, NOW - 5, NOW)
+    fitted = view.scale
+    assert fitted == 50.0  # at least four deviations of 7 µV
+    press(view, "Up")
+    assert view.scale == 20.0
+    press(view, "Down")
+    press(view, "Down")
+    assert view.scale == 100.0
+    turn_wheel(view, 240)
+    assert view.scale == 20.0
+    turn_wheel(view, -60)
+    assert view.scale == 20.0  # half a notch
+    turn_wheel(view, -60)
+    assert view.scale == 50.0
+    for _ in range(60):
+        press(view, "Up")
+    assert view.scale == SCALES[0]
+    for _ in range(60):
+        press(view, "Down")
+    assert view.scale == SCALES[-1]
+    press(view, "A")
+    assert view.scale == fitted
+
+
+def test_keys_change_the_window_within_bounds(view: TraceView) -> None:
+    feed(view, NOW - 25, NOW)
+    for key, expected in (("Left", 20.0), ("Left", 20.0), ("Right", 10.0), ("Right", 5.0), ("Right", 5.0)):
+        press(view, key)
+        assert view.window_s == expected
+        assert expected in WINDOWS_S
+        assert bright(crop(view, 0.02, 0.8)).any(axis=0).mean() > 0.98
+
+
+def test_the_scale_is_fitted_once_and_kept(view: TraceView) -> None:
+    feed(view, NOW - 4, NOW - 3)
+    assert view.scale is None
+    feed(view, NOW - 3, NOW - 1)
+    assert view.scale == 50.0
+    feed(view, NOW - 1, NOW, volts=1e-3)
+    assert view.scale == 50.0
+
+
+def test_all_sizes_and_channel_counts(view: TraceView) -> None:
+    for n_channels in (1, 2, 63, 256):
+        feed(view, NOW - 3, NOW, n_channels=n_channels)
+        for width, height in ((320, 220), (900, 400), (2500, 1300)):
+            view.resize(width, height)
+            assert view.plot_rect().width() > 100
+            assert view.plot_rect().height() > 100
+            assert bright(crop(view, 0.8, 0.95)).any(axis=0).mean() > 0.95
+
+
+def test_light_and_dark(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW)
+    view.set_theme(LIGHT)
+    area = crop(view)
+    assert (area == rgb(LIGHT.panel)).all(axis=2).mean() > 0.5
+    assert (np.abs(area.astype(int) - rgb(LIGHT.trace)).max(axis=2) < 12).any()
+
+
+def test_a_silent_stream_is_named_where_the_signal_is_missing(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW - 6)
+    area = crop(view, 0.45, 0.95)
+    trouble = np.abs(area.astype(int) - rgb(DARK.trouble)).max(axis=2) < 20
+    assert trouble.any()
+    assert not bright(area[: area.shape[0] // 3]).any()
+
+
+@pytest.mark.parametrize(
+    ("spacing_s", "height", "expected"),
+    [(2.0, 600, Labels(1, 1)), (0.5, 600, Labels(2, 1)), (0.2, 600, Labels(5, 1)), (0.2, 220, Labels(2, 3))],
+)
+def test_labels_take_turns_when_events_are_quick(
+    view: TraceView, spacing_s: float, height: float, expected: Labels
+) -> None:
+    for code in range(10):
+        view.state.update(Event(onset=code * spacing_s, label="a", code=code), 0.0)
+    assert Labels.fitting(list(view.state.marks), 90.0, height) == expected
+    assert Labels.fitting(list(view.state.marks)[:1], 90.0, height) is None
+
+
+def test_neighbours_on_one_line_are_far_enough_apart() -> None:
+    labels = Labels(2, 3)
+    assert [labels.line(code) for code in range(10)] == [0, None, None, 1, None, None, 0, None, None, 1]

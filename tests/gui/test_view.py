@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from necomimi.gallery import Gallery
+from necomimi.gui.theme import DARK, LIGHT
+
+pytestmark = pytest.mark.qt
+
+SYNTHETIC = Path(__file__).parents[2] / "benchmarks" / "synthetic_feed.py"
+LIMIT_S = 90
+SILENT_ADDRESS = "tcp://127.0.0.1:1"  # nobody may listen there
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    """Return this environment with some variables set, or taken out (None)."""
+    merged: dict[str, str | None] = {**os.environ, "OMP_NUM_THREADS": "1", **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def view(*arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    """Run `necomimi view` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "necomimi", "view", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env=environment(**changes),
+        check=False,
+    )
+
+
+def load(picture: Path) -> np.ndarray:
+    """Return a picture's pixels, shape (height, width, 3)."""
+    with Image.open(picture) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def rgb(color: str) -> np.ndarray:
+    return np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
+
+
+def holds(area: np.ndarray, color: str, tolerance: int = 6) -> bool:
+    """Return whether some pixel of an area (height, width, 3) has a colour."""
+    return bool((np.abs(area.astype(int) - rgb(color)).max(axis=2) <= tolerance).any())
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Run a made-up decoder as a process of its own; give its address and its gallery."""
+    folder = tmp_path_factory.mktemp("decoder")
+    command = [sys.executable, str(SYNTHETIC), "--feed", "tcp://127.0.0.1:*", "--seconds", "600", "--hits", "1"]
+    command += ["--make-gallery", str(folder / "gallery"), "--classes", "30", "--refuse", "0.1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+    assert process.stdout is not None
+    words = process.stdout.readline().split()
+    assert words[:2] == ["publishing", "on"]
+    yield words[2], folder
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("inner", ["", "gallery"])
+def test_a_screenshot_of_a_running_decoder(feed: tuple[str, Path], inner: str, tmp_path: Path) -> None:
+    """It attaches late; --gallery takes a decoder directory as well as a gallery directory."""
+    address, folder = feed
+    picture = tmp_path / "viewer.png"
+    run = view(
+        *("--feed", address, "--gallery", str(folder / inner), "--screenshot", str(picture)),
+        *("--seconds", "4", "--theme", "dark"),
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Traceback" not in run.stderr
+    image = load(picture)
+    assert image.shape == (800, 1280, 3)
+    assert holds(image[5:35, 110:130], DARK.accent)  # the dot of a live source
+    assert holds(image[150:570, 80:800], DARK.trace, 40)
+    assert holds(image[330:640, 1000:1270], DARK.accent)  # the right answer's bar
+
+    thumbnails = Gallery.load(folder / "gallery").thumbnails
+    assert thumbnails is not None
+    shown = image[170, 1093].astype(int)  # the middle of the picture
+    assert np.abs(thumbnails[:, 48, 48].astype(int) - shown).max(axis=1).min() <= 3
+
+
+def test_without_a_decoder_it_waits_and_says_so(tmp_path: Path) -> None:
+    picture = tmp_path / "waiting.png"
+    run = view("--feed", SILENT_ADDRESS, "--screenshot", str(picture), "--seconds", "1", "--theme", "light")
+    assert run.returncode == 0, run.stderr
+    image = load(picture)
+    assert holds(image[5:35, 110:130], LIGHT.faint)
+    assert not holds(image[:600, :900], LIGHT.accent)
+    assert holds(image[280:360, 300:620], LIGHT.text, 40)  # the words in the middle
+
+
+def test_it_keeps_the_screens_resolution(tmp_path: Path) -> None:
+    picture = tmp_path / "double.png"
+    run = view("--feed", SILENT_ADDRESS, "--screenshot", str(picture), "--seconds", "0.5", QT_SCALE_FACTOR="2")
+    assert run.returncode == 0, run.stderr
+    with Image.open(picture) as image:
+        assert image.size == (2560, 1600)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a display")
+def test_without_a_display_a_screenshot_is_drawn_offscreen_and_that_is_said(tmp_path: Path) -> None:
+    bare = {"QT_QPA_PLATFORM": None, "DISPLAY": None, "WAYLAND_DISPLAY": None}
+    picture = tmp_path / "offscreen.png"
+    run = view("--feed", SILENT_ADDRESS, "--screenshot", str(picture), "--seconds", "0.5", **bare)
+    assert run.returncode == 0, run.stderr
+    assert "offscreen" in run.stderr
+    assert picture.is_file()
+
+    run = view("--feed", SILENT_ADDRESS, **bare)
+    assert run.returncode == 2
+    assert "no display" in run.stderr
+    assert "--screenshot" in run.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_end_it_ends_well(number: signal.Signals, tmp_path: Path) -> None:
+    picture = tmp_path / "last.png"
+    command = [sys.executable, "-m", "necomimi", "view", "--feed", SILENT_ADDRESS, "--seconds", "600"]
+    process = subprocess.Popen(
+        [*command, "--screenshot", str(picture)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stderr is not None
+    watchdog = threading.Timer(LIMIT_S, process.kill)
+    watchdog.start()
+    for line in process.stderr:
+        if "listening on" in line:
+            break
+    process.send_signal(number)
+    rest = process.stderr.read()
+    assert process.wait() == 0, rest
+    watchdog.cancel()
+    process.stderr.close()
+    assert "Traceback" not in rest
+    assert picture.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--feed", "nonsense"], "feed address 'nonsense'"),
+        (["--gallery", "/nowhere"], "no gallery at /nowhere"),
+        (["--screenshot", "/nowhere/x.png"], "no such folder"),
+        (["--theme", "pink"], "pink"),
+        (["--seconds", "0"], "0.1"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_words(arguments: list[str], words: str) -> None:
+    run = view(*arguments)
+    assert run.returncode == 2, run.stderr
+    assert words in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_foreign_gallery_is_refused(feed: tuple[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(feed[1] / "gallery", tmp_path / "gallery")
+    (tmp_path / "gallery" / "config.json").write_text("{}")
+    run = view("--gallery", str(tmp_path))
+    assert run.returncode == 2
+    assert "is not a gallery" in run.stderr
+
+
+def test_help_answers_without_qt() -> None:
+    script = "import sys; import necomimi.gui.view; print([m for m in sys.modules if 'Qt' in m or m == 'pyqtgraph'])"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LIMIT_S, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import importlib.util
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
+
+from necomimi.errors import ConfigError, FeedError
+from necomimi.feed import Publisher
+from necomimi.gui.display_state import DisplayState
+from necomimi.gui.receiver import Receiver
+from necomimi.gui.theme import DARK, LIGHT
+from necomimi.gui.window import DWELL_S, ViewerWindow
+
+pytestmark = pytest.mark.qt
+
+SYNTHETIC = Path(__file__).parents[2] / "benchmarks" / "synthetic_feed.py"
+DEADLINE_S = 30.0
+
+
+def load_synthetic() -> Any:
+    spec = importlib.util.spec_from_file_location("synthetic_feed", SYNTHETIC)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+synthetic = load_synthetic()
+GALLERY = synthetic.make_gallery(20, seed=3)
+
+
+class Bench:
+    """A real publisher, a real window, and one clock for both."""
+
+    def __init__(self, gallery: Any = GALLERY, classes: tuple[str, ...] = GALLERY.classes, **options: Any) -> None:
+        self.options = options
+        self.classes = classes
+        self.now = 5000.0
+        self.publisher = Publisher("tcp://127.0.0.1:*")
+        self.decoder = synthetic.SyntheticDecoder(self.publisher, classes, **options)
+        receiver = Receiver(self.publisher.address, clock=lambda: self.now)
+        self.window = ViewerWindow(
+            DisplayState(gallery, self.publisher.address), receiver, DARK, clock=lambda: self.now
+        )
+        self.window.show()
+        receiver.start()
+
+    def pump(self, condition: Callable[[], Any], what: str) -> None:
+        """Let the window take records until a condition holds."""
+        end = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < end, f"not within {DEADLINE_S:g} s: {what}"
+            self.window.pull()
+            QtWidgets.QApplication.processEvents()
+            time.sleep(0.002)
+
+    def connect(self) -> None:
+        """Publish the decoder's account until the window has heard it."""
+
+        def heard() -> bool:
+            self.publisher.send(self.decoder.status())
+            return self.window.state.status is not before
+
+        before = self.window.state.status
+        self.pump(heard, "a status")
+
+    def play(self, seconds: float, **options: Any) -> None:
+        """Let the decoder publish some seconds, all of which the window then has."""
+        for _ in range(round(seconds * 20)):
+            self.now += 0.05
+            self.decoder.advance(self.now, **options)
+        n_decided = self.decoder.n_retrievals + sum(self.decoder.refusals.values())
+        self.pump(lambda: self.window.state.n_decisions >= n_decided, "all decisions")
+        self.window.draw()
+
+    def restart(self) -> None:
+        """Close the decoder's feed and open it again at the same address."""
+        address = self.publisher.address
+        self.publisher.close()
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                self.publisher = Publisher(address)
+                break
+            except FeedError:  # the old socket lingers
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        self.decoder = synthetic.SyntheticDecoder(self.publisher, self.classes, **self.options)
+
+    def pixels(self, view: Any, rect: Any = None) -> np.ndarray:
+        """Return what a view shows, or a QRectF of it, as (height, width, 3)."""
+        image = view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
+        rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
+        rows = rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
+        whole = rows.reshape(image.height(), image.width(), 3).astype(int)
+        if rect is None:
+            return whole
+        return whole[int(rect.top()) : int(rect.bottom()), int(rect.left()) : int(rect.right())]
+
+    def close(self) -> None:
+        self.window.close()
+        self.publisher.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def application() -> Any:
+    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench(hits=1.0, refuse=0.1)
+    yield bench
+    bench.close()
+
+
+def is_color(area: np.ndarray, color: Any, tolerance: int = 6) -> np.ndarray:
+    """Return where an area has a colour, shape (height, width)."""
+    return np.abs(area - np.array(QtGui.QColor(color).getRgb()[:3])).max(axis=2) <= tolerance
+
+
+def test_a_live_decoder_fills_every_view(bench: Bench) -> None:
+    bench.connect()
+    bench.play(12.0)
+    window, state = bench.window, bench.window.state
+    assert state.source(bench.now).level == "live"
+    assert is_color(bench.pixels(window.header, window.header.dot_rect()), DARK.accent).mean() > 0.5
+
+    decision = window.image.decision
+    assert decision is not None
+    assert window.retrieval.decision is decision
+    middle = bench.pixels(window.image, window.image.picture_rect())
+    middle = middle[len(middle) // 2, len(middle) // 2]
+    item = GALLERY.index_of(decision.event.label)
+    np.testing.assert_allclose(middle, GALLERY.thumbnails[item][48, 48], atol=3)
+
+    for row, label in zip(window.retrieval.row_rects(), decision.labels, strict=True):
+        bar = window.retrieval.bar_rect(row)
+        thumbnail = bench.pixels(window.retrieval, row)[int(row.height() / 2), int(row.height() / 2) - 4]
+        np.testing.assert_allclose(thumbnail, GALLERY.thumbnails[GALLERY.index_of(label)][48, 48], atol=3)
+        filled = is_color(bench.pixels(window.retrieval, bar)[2:3], DARK.accent)[0]
+        if label == decision.event.label:
+            score = decision.scores[decision.labels.index(label)]
+            assert filled.mean() == pytest.approx(score, abs=0.03)
+        else:
+            assert not filled.any()
+
+    for rect, score in zip(window.accuracy.score_rects(), state.accuracy.scores(), strict=True):
+        gauge = bench.pixels(window.accuracy, window.accuracy.gauge_rect(rect))
+        columns = np.flatnonzero(is_color(gauge, DARK.accent).any(axis=0))
+        assert score.value is not None
+        assert columns.mean() / gauge.shape[1] == pytest.approx(score.value, abs=0.02)
+    strip = bench.pixels(window.accuracy, window.accuracy.strip_rect())
+    assert is_color(strip, DARK.accent).any()
+    assert is_color(strip, DARK.trouble).any()
+    latency = bench.pixels(window.latency, window.latency.strip_rect())
+    assert is_color(latency, window.latency.step_color(0)).any()
+
+
+def test_the_counts_are_the_decoders(bench: Bench) -> None:
+    bench.connect()
+    bench.play(10.0)
+    status = bench.window.state.status
+    assert status is not None
+    assert status.n_events == status.n_retrievals + status.n_refusals + status.n_pending
+    before = bench.pixels(bench.window.latency)
+    bench.decoder.refusals["overrun"] += 7
+    bench.publisher.send(bench.decoder.status())
+    bench.pump(lambda: "overrun" in bench.window.state.status.refusals, "the new count")
+    bench.now += 1.0
+    bench.window.draw()
+    after = bench.pixels(bench.window.latency)
+    left = int(bench.window.latency.body().right() - 148)
+    assert (before[:, left:] != after[:, left:]).any()
+
+
+def test_waiting_says_so_and_shows_no_signal(bench: Bench) -> None:
+    bench.window.draw()
+    source = bench.window.state.source(bench.now)
+    assert (source.level, source.headline) == ("waiting", "waiting for the decoder")
+    dot = bench.pixels(bench.window.header, bench.window.header.dot_rect())
+    assert is_color(dot, DARK.faint).mean() > 0.5
+    traces = bench.pixels(bench.window.traces, bench.window.traces.body())
+    centre = slice(len(traces) // 2 - 40, len(traces) // 2 + 40)
+    assert is_color(traces[centre], DARK.text, 40).any()
+    assert not is_color(traces[: len(traces) // 3], DARK.trace, 40).any()
+
+
+def test_a_silent_decoder_turns_to_trouble_and_recovers(bench: Bench) -> None:
+    bench.connect()
+    bench.play(3.0)
+    bench.now += 6.0
+    bench.window.draw()
+    assert bench.window.state.source(bench.now).headline == "no data for 6 s"
+    assert is_color(bench.pixels(bench.window.header, bench.window.header.dot_rect()), DARK.trouble).mean() > 0.5
+    assert "6 s ago" in bench.window.image.subtitle()
+    bench.decoder.time = bench.now
+    bench.play(2.0)
+    assert bench.window.state.source(bench.now).level == "live"
+    assert [round(after - before) for before, after in bench.window.state.eeg.gaps] == [6]
+
+
+def test_a_restarted_decoder_is_found_again_and_scored_anew(bench: Bench) -> None:
+    bench.connect()
+    bench.play(6.0)
+    assert bench.window.state.accuracy.scores()[0].n > 15
+    ring = bench.window.state.eeg
+    bench.restart()
+    bench.now += 4.0
+    bench.connect()
+    assert bench.window.state.n_decisions == 0
+    bench.play(3.0)
+    assert bench.window.state.n_decisions == bench.decoder.n_retrievals + sum(bench.decoder.refusals.values())
+    assert bench.window.state.eeg is ring
+    assert bench.window.state.source(bench.now).level == "live"
+
+
+def test_a_decision_stays_long_enough_to_be_read(bench: Bench) -> None:
+    bench.connect()
+    bench.play(1.0)
+    shown = bench.window.image.decision
+    assert shown is not None
+    bench.play(DWELL_S / 2)
+    assert bench.window.image.decision is shown
+    assert bench.window.state.decision is not shown
+    bench.now += DWELL_S
+    bench.window.draw()
+    assert bench.window.image.decision is bench.window.state.decision
+    assert bench.window.retrieval.decision is bench.window.state.decision
+
+
+def test_two_classes_have_no_top_5() -> None:
+    bench = Bench(gallery=None, classes=("target", "nontarget"), n_channels=8, sfreq=250.0, hits=0.8)
+    bench.connect()
+    bench.play(5.0)
+    window = bench.window
+    assert [score.k for score in window.state.accuracy.scores()] == [1]
+    assert len(window.accuracy.score_rects()) == 1
+    assert len(window.retrieval.row_rects()) == 2
+    gauge = bench.pixels(window.accuracy, window.accuracy.gauge_rect(window.accuracy.score_rects()[0]))
+    chance = np.flatnonzero(is_color(gauge[1:5], DARK.text, 20).any(axis=0))
+    assert chance.mean() / gauge.shape[1] == pytest.approx(0.5, abs=0.02)
+    assert window.image.subtitle().startswith("event")
+    bench.close()
+
+
+def test_keys_reach_their_views(bench: Bench) -> None:
+    bench.connect()
+    bench.play(4.0)
+    window = bench.window
+    target = window.focusWidget() or window
+    scale = window.traces.scale
+    QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Up)
+    assert window.traces.scale < scale
+    QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Left)
+    assert window.traces.window_s == 20.0
+    QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_T)
+    assert window.theme is LIGHT
+    for view in (window.traces, window.latency, window.image, window.retrieval, window.accuracy):
+        assert is_color(bench.pixels(view), LIGHT.panel).mean() > 0.3
+    QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_T)
+    assert window.theme is DARK
+    QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Q)
+    assert not window.isVisible()
+
+
+@pytest.mark.parametrize(("width", "height"), [(900, 600), (1280, 800), (2200, 1300)])
+def test_every_size_shows_every_view(bench: Bench, width: int, height: int) -> None:
+    bench.connect()
+    bench.window.resize(width, height)
+    bench.play(4.0)
+    QtWidgets.QApplication.processEvents()
+    window = bench.window
+    assert (window.width(), window.height()) == (width, height)
+    views = [window.header, window.traces, window.latency, window.image, window.retrieval, window.accuracy]
+    areas = [QtCore.QRect(view.mapTo(window, QtCore.QPoint(0, 0)), view.size()) for view in views]
+    for i, area in enumerate(areas):
+        assert window.rect().contains(area)
+        assert not any(area.intersects(other) for other in areas[i + 1 :])
+    assert len(window.retrieval.row_rects()) == 5
+    assert all(window.retrieval.body().contains(row) for row in window.retrieval.row_rects())
+    assert window.image.body().contains(window.image.picture_rect())
+    assert window.image.picture_rect().width() >= 80
+    assert window.latency.strip_rect().width() > 80
+    assert window.traces.plot_rect().width() > 0.4 * width
+
+
+def test_what_was_lost_on_the_way_is_said(bench: Bench) -> None:
+    assert bench.window.header.remarks() == bench.publisher.address
+    bench.window.receiver.n_dropped = 12
+    bench.window.draw()
+    assert "12 records were lost" in bench.window.header.remarks()
+
+
+def test_closing_ends_the_thread_and_the_timers(bench: Bench) -> None:
+    names = [thread.name for thread in threading.enumerate()]
+    assert "necomimi-receiver" in names
+    bench.window.close()
+    assert "necomimi-receiver" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_timers_draw_by_themselves() -> None:
+    publisher = Publisher("tcp://127.0.0.1:*")
+    window = ViewerWindow(DisplayState(), Receiver(publisher.address), LIGHT)
+    window.show()
+    window.start()
+    end = time.monotonic() + DEADLINE_S
+    while window.traces.now == 0.0:
+        assert time.monotonic() < end
+        QtWidgets.QApplication.processEvents()
+        time.sleep(0.001)
+    window.close()
+    publisher.close()
+
+
+def test_a_screenshot_that_cannot_be_written_is_an_error(bench: Bench, tmp_path: Path) -> None:
+    bench.window.save_screenshot(tmp_path / "window.png")
+    assert QtGui.QImage(str(tmp_path / "window.png")).width() == bench.window.width()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        bench.window.save_screenshot(tmp_path / "nowhere" / "window.png")
