@@ -1,0 +1,301 @@
+"""The tree is the data flow: who imports whom, what starts quickly, what the README shows, what the wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import time
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTER = ("offline", "realtime", "replay", "gui")
+QT = {"PyQt5", "PyQt6", "PySide2", "PySide6", "pyqtgraph", "qtpy"}
+HEAVY = QT | {"torch", "mne", "matplotlib", "sklearn", "transformers", "diffusers", "open_clip"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+COMMANDS = PROJECT["project"]["entry-points"]["necomimi.commands"]
+
+
+def module_of(path: Path) -> str:
+    """Return the installed name of a source file: offline/train.py is necomimi.offline.train."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "necomimi" else ("necomimi", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for folder in ("necomimi", *OUTER) for path in sorted((ROOT / folder).rglob("*.py"))}
+
+
+def imports(source: str, package: str) -> set[str]:
+    """Return every name that a module of `package` imports, absolute, wherever in the module it does so."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in {"import_module", "__import__"} and isinstance(node.args[0].value, str):
+                names.add(importlib.util.resolve_name(node.args[0].value, package))
+    return names
+
+
+def breaches(module: str, names: set[str]) -> list[str]:
+    """Return the imports that `module` may not have."""
+    folder = next((name for name in OUTER if f"{module}.".startswith(f"necomimi.{name}.")), "")
+    others = tuple(f"necomimi.{name}." for name in OUTER if name != folder)
+    return sorted(
+        name
+        for name in names
+        if f"{name}.".startswith(others)
+        or name.split(".")[0] in OUTER
+        or (name.split(".")[0] in QT and folder != "gui")
+        or (name.split(".")[0] == "pylsl" and module != "necomimi.lsl")
+    )
+
+
+def run(*command: str | Path, cwd: Path | None = None, **environment: str) -> str:
+    """Run a program to its end; return its standard output, or fail with all it said."""
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+# Who imports whom
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_only_what_its_folder_may(module: str) -> None:
+    path = MODULES[module]
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    assert breaches(module, imports(path.read_text(encoding="utf-8"), package)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("necomimi.decoder", "from necomimi.realtime.ring import Ring"),
+        ("necomimi.decoder", "def f():\n    from necomimi import offline"),
+        ("necomimi.demo", "from importlib import import_module\nimport_module('necomimi.gui.window')"),
+        ("necomimi.encoders.nice", "from ..offline import train"),
+        ("necomimi.offline.train", "import necomimi.gui.window"),
+        ("necomimi.realtime.ring", "from ..replay.timeline import Timeline"),
+        ("necomimi.realtime.ring", "import realtime.clock"),
+        ("necomimi.realtime.ring", "import pylsl"),
+        ("necomimi.realtime.ring", "from PyQt6.QtCore import QTimer"),
+        ("necomimi.gui.window", "import pylsl.util"),
+        ("necomimi.gui.window", "from ..realtime import ring"),
+    ],
+)
+def test_rule_finds_a_forbidden_import(module: str, source: str) -> None:
+    assert breaches(module, imports(source, module.rpartition(".")[0]))
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("necomimi.lsl", "import pylsl"),
+        ("necomimi.gui.window", "from PyQt6.QtCore import QTimer\nimport pyqtgraph"),
+        ("necomimi.realtime.ring", "from .clock import Clock\nfrom necomimi.records import Chunk"),
+        ("necomimi.realtime", "from . import ring"),
+    ],
+)
+def test_rule_passes_an_allowed_import(module: str, source: str) -> None:
+    assert breaches(module, imports(source, "necomimi.realtime")) == []
+
+
+# What starts quickly
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import necomimi",
+        "import necomimi.cli",
+        "import necomimi.errors",
+        "import necomimi.feed",
+        "import necomimi.gallery",
+        "import necomimi.lsl",
+        "import necomimi.records",
+        "import sys; sys.argv[1:] = ['--help']\ntry: import necomimi.__main__\nexcept SystemExit: pass",
+    ],
+)
+def test_light_modules_leave_heavy_libraries_alone(statement: str) -> None:
+    loaded = run(sys.executable, "-c", f"{statement}\nimport sys; print(*sys.modules)").split()
+    assert HEAVY.isdisjoint(loaded), f"{statement!r} imports {sorted(HEAVY.intersection(loaded))}"
+
+
+def test_help_answers_in_half_a_second() -> None:
+    def best_of_three(*command: str | Path) -> float:
+        times = []
+        for _ in range(3):
+            began = time.perf_counter()
+            run(*command)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    program = Path(sysconfig.get_path("scripts")) / "necomimi"
+    bare = best_of_three(sys.executable, "-c", "pass")
+    taken = best_of_three(program, "--help")
+    assert taken < max(0.5, 15 * bare), f"necomimi --help took {taken:.2f} s, a bare interpreter {bare:.3f} s"
+
+
+# Commands
+
+
+def test_installed_commands_are_those_of_the_project() -> None:
+    installed = {point.name: point.value for point in importlib.metadata.entry_points(group="necomimi.commands")}
+    assert installed == COMMANDS, "the installation is older than pyproject.toml: install again"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_loads_and_its_help_has_an_example(name: str) -> None:
+    (point,) = importlib.metadata.entry_points(group="necomimi.commands", name=name)
+    target: Any = point.load()
+    functions: list[tuple[str, Callable[..., Any]]] = [(name, target)]
+    if isinstance(target, typer.Typer):
+        functions = [(f"{name} {info.name}", info.callback) for info in target.registered_commands if info.callback]
+    assert functions
+    cli = importlib.import_module("necomimi.cli").app
+    for words, function in functions:
+        assert f"necomimi {words}" in (function.__doc__ or ""), f"the docstring of `necomimi {words}` has no example"
+        result = CliRunner().invoke(cli, [*words.split(), "--help"])
+        assert result.exit_code == 0, result.output
+
+
+# What the README shows
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_first_docstring_line_is_an_arrow(module: str) -> None:
+    path = MODULES[module]
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    first, *rest = docstring.splitlines() or [""]
+    assert first.endswith("."), f"{path}: the first docstring line is {first!r}, expected one sentence on one line"
+    assert len(first) <= 120
+    assert not rest or not rest[0], f"{path}: a blank line must follow the first docstring line"
+    assert path.stem == "__init__" or "->" in first, f"{path}: {first!r} has no arrow (what comes in -> what goes out)"
+
+
+@pytest.mark.parametrize("module", [name for name, path in MODULES.items() if not path.stem.startswith("__")])
+def test_public_names_are_declared_and_documented(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    assigned = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+    assert "__all__" in assigned, f"{module} has no __all__"
+    exported = set(ast.literal_eval(assigned["__all__"]))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in exported:
+            assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"
+
+
+def test_readme_tree_shows_each_module_once_with_its_arrow(readme_tree: Any) -> None:
+    shown = readme_tree.read((ROOT / "README.md").read_text(encoding="utf-8"))
+    expected = {}
+    for path in MODULES.values():
+        name = path.relative_to(ROOT).as_posix().removesuffix("__init__.py")
+        expected[name] = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n")[0]
+    paths = [path for path, _ in shown]
+    assert len(paths) == len(set(paths)), "a path stands twice in the README's tree: run `make tree`"
+    modules = {path: text for path, text in shown if path not in readme_tree.OTHERS}
+    assert modules == expected, "the README's tree is not that of the sources: run `make tree`"
+    assert all((ROOT / path).exists() for path in paths)
+
+
+def test_tree_keeps_the_order_of_the_readme_and_adds_new_modules_last(readme_tree: Any, tmp_path: Path) -> None:
+    for folder in readme_tree.FOLDERS:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text(f'"""Folder {folder}."""\n', encoding="utf-8")
+    for name in ("alpha", "beta", "gamma"):
+        (tmp_path / "realtime" / f"{name}.py").write_text(f'"""{name}: in -> out."""\n', encoding="utf-8")
+    before = (
+        "# Title\n<!-- tree -->\n```text\nrealtime/ old\n  gamma.py old\n  beta.py old\n```\n<!-- /tree -->\nrest\n"
+    )
+    after = readme_tree.draw(tmp_path, before)
+    lines = [line for line in readme_tree.read(after) if line[0].startswith("realtime/")]
+    assert lines == [
+        ("realtime/", "Folder realtime."),
+        ("realtime/gamma.py", "gamma: in -> out."),
+        ("realtime/beta.py", "beta: in -> out."),
+        ("realtime/alpha.py", "alpha: in -> out."),
+    ]
+    assert readme_tree.draw(tmp_path, after) == after
+    assert after.startswith("# Title\n")
+    assert after.endswith("rest\n")
+
+
+@pytest.fixture(scope="module")
+def readme_tree() -> Any:
+    """Return docs/tree.py as a module."""
+    spec = importlib.util.spec_from_file_location("readme_tree", ROOT / "docs" / "tree.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# What the wheel holds
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a wheel built from an sdist built from a copy of the sources, so that both are complete."""
+    folder = tmp_path_factory.mktemp("wheel")
+    unwanted = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "demo-out")
+    shutil.copytree(ROOT, folder / "sources", ignore=unwanted)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", folder / "sources")
+    (sdist,) = (folder / "dist").glob("necomimi-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names >= {"Makefile", "constraints.txt", "docs/feed.md", "docs/tree.py", "tests/conftest.py"}
+    (built,) = (folder / "dist").glob("necomimi-*.whl")
+    return built
+
+
+def test_wheel_holds_the_modules_and_their_data_and_nothing_else(wheel: Path) -> None:
+    expected = set()
+    for folder in ("necomimi", *OUTER):
+        files = (path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        prefix = "" if folder == "necomimi" else "necomimi/"
+        expected |= {prefix + path.relative_to(ROOT).as_posix() for path in files}
+    names = set(zipfile.ZipFile(wheel).namelist())
+    metadata = {name for name in names if name.split("/")[0].endswith(".dist-info")}
+    assert names - metadata == expected
+    assert any(name.endswith("/licenses/LICENSE") for name in metadata)
+
+
+def test_installed_wheel_imports_whole_and_lists_its_commands(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", target, wheel)
+    code = "import importlib, sys\nfor name in sys.argv[1:]: print(importlib.import_module(name).__file__)"
+    modules = [name for name in MODULES if name != "necomimi.__main__"]
+    files = run(sys.executable, "-c", code, *modules, cwd=tmp_path, PYTHONPATH=str(target)).splitlines()
+    assert len(files) == len(modules)
+    assert [file for file in files if not Path(file).is_relative_to(target)] == []
+    help_text = run(sys.executable, "-m", "necomimi", "--help", cwd=tmp_path, PYTHONPATH=str(target))
+    listed = [line.split()[0] for line in help_text.partition("Commands:")[2].splitlines() if line.strip()]
+    assert sorted(COMMANDS) == [word for word in listed if word in COMMANDS]
+    assert "not installed" not in help_text
