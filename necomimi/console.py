@@ -1,4 +1,4 @@
-"""What programs print for people: one console on standard error, one style of progress bar."""
+"""What programs print for people: remarks, progress -> standard error; answers -> standard output."""
 
 from __future__ import annotations
 

@@ -189,19 +189,14 @@ def run_live(cache: Path, decoder: Path, out: Path, seconds: float, windowed: bo
         console.print(f"first decision after {first_decision_s:.1f} s; live for {seconds:g} s")
         qt = {} if windowed else {"QT_QPA_PLATFORM": "offscreen"}
         view = session.start(
-            "view", "view", "--feed", feed, "--gallery", decoder, "--seconds", max(1.0, seconds - 3.0),
-            "--screenshot", screenshot, **qt,
-        )  # fmt: skip
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+            "view", "view", "--feed", feed, "--gallery", decoder, "--seconds", seconds, "--screenshot", screenshot, **qt
+        )
+        deadline = time.monotonic() + seconds + READY_TIMEOUT_S
+        while view.poll() is None and time.monotonic() < deadline:  # it ends by itself, or is closed by hand
             session.check()
-            if windowed and view.poll() is not None and not screenshot.exists():
-                break  # the window was closed by hand
             time.sleep(0.1)
-        view.wait(timeout=READY_TIMEOUT_S)
-        session.finish("view")
-        session.finish("replay")
-        session.finish("decode")
+        for name in ("view", "replay", "decode"):
+            session.finish(name)
     return first_decision_s
 
 

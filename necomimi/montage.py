@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class ChannelMap:
     factors: NDArray[np.float32]
     info: StreamInfo
 
-    def __call__(self, samples: NDArray[np.generic]) -> NDArray[np.float32]:
+    def __call__(self, samples: NDArray[Any]) -> NDArray[np.float32]:
         """Return volts, shape (n_channels, n_times), from wire samples of shape (n_times, n_stream_channels)."""
         return samples[:, self.picks].T * self.factors[:, None]
 

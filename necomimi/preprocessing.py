@@ -80,9 +80,9 @@ def temporal_operator(
             f"{n_times} samples from {start:g} s at {sfreq_out:g} Hz do not fit in an epoch of {tmin:g}..{tmax:g} s",
             "a window inside the epoch",
         )
-    operator = np.ascontiguousarray(operator[:, first : first + n_times], dtype=np.float32)
-    operator.flags.writeable = False
-    return operator
+    cropped = np.ascontiguousarray(operator[:, first : first + n_times], dtype=np.float32)
+    cropped.flags.writeable = False
+    return cropped
 
 
 def ledoit_wolf(data: NDArray[Any]) -> NDArray[np.float64]:

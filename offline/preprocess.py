@@ -220,7 +220,8 @@ def preprocess_things(
                 rows=np.empty(0, dtype=np.int64),
             )
             found[split].append((part, codes[keep]))
-    parts, trials = [], {}
+    parts: list[_Part] = []
+    trials: dict[str, list[Trial]] = {}
     for split, pieces in found.items():
         trials[split], rows = _sorted_trials(pieces, pictures[split])
         parts += [replace(part, rows=part_rows) for (part, _), part_rows in zip(pieces, rows, strict=True)]
@@ -314,7 +315,8 @@ def preprocess_recording(
             f"events lie from {samples.min() / recording.sfreq:.1f} to {samples.max() / recording.sfreq:.1f} s; "
             "move --test-from",
         )
-    parts, trials = [], {}
+    parts: list[_Part] = []
+    trials: dict[str, list[Trial]] = {}
     for split, mask in masks.items():
         if not mask.any():
             continue

@@ -1,4 +1,4 @@
-"""Keep the last seconds of signal: samples in, any stretch of them out."""
+"""Keep the last seconds of signal: samples -> any stretch of them."""
 
 from __future__ import annotations
 

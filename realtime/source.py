@@ -71,7 +71,10 @@ class Source(Protocol):
 
     state: SourceState
     message: str
-    info: StreamInfo
+
+    @property
+    def info(self) -> StreamInfo:
+        """The stream in the model's channels."""
 
     def pull(self, timeout: float) -> Pulled:
         """Return what has come, waiting up to `timeout` seconds for the first sample."""

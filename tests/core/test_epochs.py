@@ -53,9 +53,14 @@ def test_averaging_joins_repetitions_of_one_picture(tmp_path: Path) -> None:
 
 def test_left_unfinished_nothing_remains_and_the_old_one_stays(tmp_path: Path) -> None:
     old = write(tmp_path / "e")
-    with pytest.raises(RuntimeError), EpochsWriter(tmp_path / "e") as writer:
-        writer.create("train", TRIALS, 2, 10)
-        raise RuntimeError
+
+    def break_off() -> None:
+        with EpochsWriter(tmp_path / "e") as writer:
+            writer.create("train", TRIALS, 2, 10)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
     np.testing.assert_array_equal(Epochs.load(tmp_path / "e").train.data, old)
     new = write(tmp_path / "e", seed=1)
     np.testing.assert_array_equal(Epochs.load(tmp_path / "e").train.data, new)

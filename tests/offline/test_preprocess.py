@@ -18,7 +18,6 @@ from necomimi.things_eeg2 import (
     RAW_CH_NAMES,
     ImageMetadata,
     RawWriter,
-    metadata_path,
     raw_path,
     save_metadata,
 )
