@@ -1,0 +1,63 @@
+"""Build an encoder by its name: name, sizes -> module (B, n_chans, n_times) -> (B, n_outputs)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from necomimi.errors import ConfigError
+
+from .atms import ATMS
+from .blocks import Encoder
+from .multiblur import MultiBlur
+from .muse import MUSE
+from .nerv import NERV
+from .nervformer import NervFormer
+from .nice import NICE
+
+__all__ = ["Encoder", "build", "names"]
+
+_ENCODERS: dict[str, Any] = {
+    "atms": ATMS,
+    "multiblur": MultiBlur,
+    "muse": MUSE,
+    "nerv": NERV,
+    "nervformer": NervFormer,
+    "nice": NICE,
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names `build` knows."""
+    return tuple(_ENCODERS)
+
+
+def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: Any) -> Encoder:
+    """Build an encoder with fresh weights.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    n_chans, n_times : int
+        Channels and samples of an epoch.
+    n_outputs : int
+        Dimensions of the embedding.
+    **kwargs
+        Options of that encoder, JSON values, as a decoder's ``config.json`` stores them.
+
+    Returns
+    -------
+    Encoder
+        Maps (B, n_chans, n_times) to (B, n_outputs) and owns the scalar parameter ``logit_scale``.
+
+    Raises
+    ------
+    ConfigError
+        If the name or an option is unknown, or the epoch is too short for the encoder.
+    """
+    if name not in _ENCODERS:
+        raise ConfigError(f"encoder is {name!r}", f"one of {', '.join(names())}")
+    try:
+        return _ENCODERS[name](n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
+    except TypeError as error:
+        raise ConfigError(f"encoder {name!r} was given options {sorted(kwargs)}: {error}") from error

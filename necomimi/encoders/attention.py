@@ -1,0 +1,113 @@
+"""Attention pieces that encoders share: over time steps, and over the tokens of both convolution blocks."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import N_FILTERS, STConv, TSConv, n_tokens
+
+__all__ = ["ChannelAttention", "DualBlock", "subject_layer"]
+
+
+def subject_layer(n_times: int) -> nn.ModuleList:
+    """Build the layer along time that each subject owns (one subject so far): (B, n_chans, n_times) -> the same.
+
+    Parameters
+    ----------
+    n_times : int
+        Samples in an epoch.
+    """
+    return nn.ModuleList([nn.Linear(n_times, n_times)])
+
+
+class PositionCode(nn.Module):
+    """Add the sinusoidal position code: (n_times, B, n_dims) -> the same.
+
+    Parameters
+    ----------
+    n_dims, n_times : int
+        Dimensions and positions.
+    """
+
+    pe: Tensor
+
+    def __init__(self, n_dims: int, n_times: int) -> None:
+        super().__init__()
+        position = torch.arange(n_times, dtype=torch.float32)[:, None]
+        div = torch.exp(torch.arange(0, n_dims + 1, 2, dtype=torch.float32) * (-math.log(10000.0) / n_dims))
+        pe = torch.zeros(n_times, n_dims)
+        pe[:, 0::2] = torch.sin(position * div[: (n_dims + 1) // 2])
+        pe[:, 1::2] = torch.cos(position * div[: n_dims // 2])
+        self.register_buffer("pe", pe[:, None], persistent=False)  # (n_times, 1, n_dims): computed, so never stored
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` plus the code of each position."""
+        return x + self.pe
+
+
+class ChannelAttention(nn.Module):
+    """One transformer layer over time steps whose features are the channels: (B, n_chans, n_times) -> the same.
+
+    Parameters
+    ----------
+    n_chans, n_times : int
+        Channels and samples of an epoch.
+    """
+
+    def __init__(self, n_chans: int, n_times: int) -> None:
+        super().__init__()
+        self.pos_encoder = PositionCode(n_chans, n_times)
+        layer = nn.TransformerEncoderLayer(d_model=n_chans, nhead=1, dim_feedforward=2048, dropout=0.1)
+        self.transformer_encoder = nn.TransformerEncoder(layer, num_layers=1, enable_nested_tensor=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend over time."""
+        return self.transformer_encoder(self.pos_encoder(x.permute(2, 0, 1))).permute(1, 2, 0)
+
+
+class DualBlock(nn.Module):
+    """Both convolution blocks, each with self-attention, and attention over both: epochs -> (B, n_tokens * 40).
+
+    Parameters
+    ----------
+    n_chans, n_times : int
+        Channels and samples of an epoch.
+    """
+
+    def __init__(self, n_chans: int, n_times: int) -> None:
+        super().__init__()
+        tokens = n_tokens(n_times)
+        self.norm = nn.InstanceNorm2d(1)
+        self.tsconv = TSConv(n_chans)
+        self.stconv = STConv(n_chans)
+        self.self_attn_ts = nn.MultiheadAttention(N_FILTERS, 5, batch_first=True)
+        self.self_attn_st = nn.MultiheadAttention(N_FILTERS, 5, batch_first=True)
+        self.cross_attn = nn.MultiheadAttention(N_FILTERS, 8, dropout=0.75, batch_first=True)
+        self.norm1 = nn.LayerNorm(N_FILTERS)
+        self.norm2 = nn.LayerNorm(N_FILTERS)
+        self.norm3 = nn.LayerNorm(N_FILTERS)
+        self.feed_forward = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(2 * tokens * N_FILTERS, 2048),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(2048, tokens * N_FILTERS),
+        )
+
+    @staticmethod
+    def _attend(attention: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
+        """Attend, add the input, normalise."""
+        return norm(x + attention(x, x, x, need_weights=False)[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return tokens of both paths, mixed."""
+        x = self.norm(x.unsqueeze(1))  # (B, 1, n_chans, n_times)
+        ts = self.tsconv(x).squeeze(2).transpose(1, 2)  # (B, n_tokens, 40)
+        st = self.stconv(x).squeeze(2).transpose(1, 2)
+        ts = self._attend(self.self_attn_ts, self.norm1, ts)
+        st = self._attend(self.self_attn_st, self.norm2, st)
+        both = self._attend(self.cross_attn, self.norm3, torch.cat([ts, st], dim=1))  # (B, 2 * n_tokens, 40)
+        return self.feed_forward(both)

@@ -1,0 +1,20 @@
+"""MUSE (Chen and Wei 2024): spatial then temporal convolution, token projection, head: epoch -> embedding."""
+
+from __future__ import annotations
+
+from .blocks import PatchEmbedding, ProjectedEncoder
+
+__all__ = ["MUSE"]
+
+
+class MUSE(ProjectedEncoder):
+    """Spatial then temporal convolution, token projection, projection head.
+
+    Parameters
+    ----------
+    n_chans, n_times, n_outputs : int
+        Channels and samples of an epoch, dimensions of the embedding.
+    """
+
+    def __init__(self, *, n_chans: int, n_times: int, n_outputs: int) -> None:
+        super().__init__(n_chans, n_times, n_outputs, PatchEmbedding(n_chans, "stconv"))

@@ -1,0 +1,22 @@
+"""NICE (Song et al. 2024): temporal then spatial convolution, token projection, head: epoch -> embedding."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from .blocks import PatchEmbedding, ProjectedEncoder
+
+__all__ = ["NICE"]
+
+
+class NICE(ProjectedEncoder):
+    """Temporal then spatial convolution, token projection, projection head.
+
+    Parameters
+    ----------
+    n_chans, n_times, n_outputs : int
+        Channels and samples of an epoch, dimensions of the embedding.
+    """
+
+    def __init__(self, *, n_chans: int, n_times: int, n_outputs: int) -> None:
+        super().__init__(n_chans, n_times, n_outputs, nn.Sequential(PatchEmbedding(n_chans, "tsconv")))
