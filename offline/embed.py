@@ -1,0 +1,181 @@
+"""Turn a folder of pictures, or a list of labels, into something to search: pictures, labels -> gallery."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from necomimi.checkpoint import read_config
+from necomimi.console import console, progress
+from necomimi.embedders import Embedder, build_embedder, in_threads
+from necomimi.errors import ConfigError, DatasetError
+from necomimi.gallery import THUMBNAIL_SIZE, Gallery
+from necomimi.pictures import concepts, draw_picture, picture_file
+
+__all__ = ["command", "embed_concepts", "embed_folder", "picture_files"]
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+MAX_PIXELS = 50_000_000
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Return the pictures below a folder: folders in order of name, then files in order of name.
+
+    Raises
+    ------
+    DatasetError
+        There is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder", "a folder of pictures, or the word embedded")
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if not found:
+        raise DatasetError(f"{folder} holds no pictures", f"files ending in {', '.join(sorted(SUFFIXES))}")
+    return sorted(found, key=lambda path: (path.parent.relative_to(folder).as_posix(), path.name))
+
+
+def _label(path: Path, folder: Path) -> str:
+    """Return what a picture shows: its folder without the leading number, or its own name in a flat folder."""
+    if path.parent == folder:
+        return path.stem
+    return re.sub(r"^\d+_", "", path.parent.name)
+
+
+def _open(path: Path) -> Image.Image:
+    """Read one picture, upright, in RGB.
+
+    Raises
+    ------
+    DatasetError
+        It cannot be read, or is larger than a picture of this use has reason to be.
+    """
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise DatasetError(f"{path} has {picture.width} x {picture.height} pixels", f"at most {MAX_PIXELS}")
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DatasetError(f"{path} cannot be read as a picture: {error}", "a picture", "remove or mend it") from error
+
+
+def _embed(
+    draw: Callable[[int], Image.Image],
+    labels: Sequence[str],
+    files: Sequence[str],
+    embedder: Embedder,
+    batch_size: int,
+) -> Gallery:
+    """Return the gallery of the pictures that `draw` gives by their number."""
+
+    def work(items: range) -> tuple[list[NDArray[np.uint8]], NDArray[np.float32]]:
+        pictures = [draw(item) for item in items]
+        thumbnails = [np.asarray(ImageOps.fit(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))) for picture in pictures]
+        return thumbnails, embedder.embed(pictures, batch_size)
+
+    thumbnails: list[NDArray[np.uint8]] = []
+    vectors = []
+    with progress() as bar:
+        task = bar.add_task("embed", total=len(labels))
+        batches = [range(i, min(i + batch_size, len(labels))) for i in range(0, len(labels), batch_size)]
+        for small, part in in_threads(work, batches):
+            thumbnails += small
+            vectors.append(part)
+            bar.advance(task, len(part))
+    return Gallery(tuple(labels), tuple(files), np.concatenate(vectors), embedder.space, np.stack(thumbnails))
+
+
+def embed_folder(folder: Path, embedder: Embedder, batch_size: int = 16) -> Gallery:
+    """Return the gallery of a folder of pictures.
+
+    Parameters
+    ----------
+    folder : Path
+        Pictures in folders named after what they show ("00001_aardvark"), or in one flat folder.
+    embedder : Embedder
+    batch_size : int
+        Pictures embedded at once.
+    """
+    paths = picture_files(folder)
+    return _embed(
+        lambda item: _open(paths[item]),
+        [_label(path, folder) for path in paths],
+        [path.relative_to(folder).as_posix() for path in paths],
+        embedder,
+        batch_size,
+    )
+
+
+def embed_concepts(embedder: Embedder, batch_size: int = 16) -> Gallery:
+    """Return the gallery of the embedded picture set, one picture a concept."""
+    things = concepts()
+    return _embed(
+        lambda item: draw_picture(things[item], 0),
+        [thing.name for thing in things],
+        [picture_file(thing.name, 0) for thing in things],
+        embedder,
+        batch_size,
+    )
+
+
+def _labels_in(path: Path) -> list[str]:
+    """Return the lines of a label list."""
+    try:
+        labels = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}", "a text file with one label a line") from error
+    if not labels:
+        raise DatasetError(f"{path} holds no labels", "one label a line")
+    return labels
+
+
+def _save(gallery: Gallery, out: Path) -> None:
+    """Write a gallery under its name once it is whole."""
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    gallery.save(partial)
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
+
+
+def command(
+    pictures: Annotated[
+        str | None, typer.Argument(metavar="[PICTURES]", help='A folder of pictures, or "embedded".')
+    ] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="The gallery directory to make.")] = None,
+    model: Annotated[
+        str, typer.Option(help="embedded, or open_clip:ARCHITECTURE/PRETRAINED (a tag or a weights file).")
+    ] = "embedded",
+    labels: Annotated[Path | None, typer.Option(help="A text file of labels, for a gallery without pictures.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures embedded at once.")] = 16,
+    device: Annotated[str, typer.Option(help="Where OpenCLIP runs: cpu, cuda or mps.")] = "cpu",
+) -> None:
+    """Make a gallery: what a decoder searches, or what an encoder is trained towards.
+
+    Example: necomimi embed image_set/test_images gallery --model open_clip:ViT-H-14/laion2b_s32b_b79k
+    """
+    if labels is not None and out is None:
+        pictures, out = None, Path(pictures) if pictures else None
+    if out is None or (pictures is None) == (labels is None):
+        raise ConfigError("pictures or labels, and OUT", "necomimi embed PICTURES OUT, or embed --labels FILE OUT")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        read_config(out, "gallery", 1)  # never overwrite anything else
+    if labels is not None:
+        gallery = Gallery.from_labels(_labels_in(labels))
+    else:
+        embedder = build_embedder(model, device)
+        if pictures == "embedded":
+            gallery = embed_concepts(embedder, batch_size)
+        else:
+            gallery = embed_folder(Path(str(pictures)), embedder, batch_size)
+    _save(gallery, out)
+    console.print(f"{out}: {len(gallery)} items, {len(gallery.classes)} labels, {gallery.n_dims} dimensions")
