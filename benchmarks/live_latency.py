@@ -29,7 +29,8 @@ from necomimi.lsl import EEGInlet, Finder, MarkerInlet, find_stream, local_clock
 from necomimi.records import Retrieval
 
 TARGETS_MS = {"p50": 10.0, "p95": 25.0, "p99": 50.0}
-CHUNK = 5
+CHUNK = 5  # samples a packet, of 1 ms each: a sample waits 0 to 4 ms for its packet
+WARM_UP = 10  # decisions that are not counted: the streams have just been opened
 FEED = "tcp://127.0.0.1:5799"
 
 
@@ -130,7 +131,7 @@ def main() -> None:
         results = {}
         for name, measure in (("necomimi", measure_necomimi), ("plain loop", measure_plain)):
             console.print(f"{name}: {options.seconds:g} s")
-            latencies = measure(decoder, cache / "subject", options.seconds)
+            latencies = measure(decoder, cache / "subject", options.seconds)[WARM_UP:]
             figures = {f"p{q}": float(np.percentile(latencies, q)) for q in (50, 95, 99)}
             results[name] = {**figures, "max": max(latencies), "n": len(latencies)}
     if options.json:

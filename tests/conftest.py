@@ -15,6 +15,7 @@ LSL_FOLDER = Path(tempfile.mkdtemp(prefix="necomimi-lsl-"))
 os.environ["LSLAPICFG"] = str(LSL_FOLDER / "lsl_api.cfg")  # child processes inherit all of these
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("GOMP_SPINCOUNT", "100")  # as the command sets it
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, numpy and scipy read it when they are first imported
 
 from necomimi.lsl import write_loopback_config  # noqa: E402

@@ -1,4 +1,4 @@
-"""Attention pieces that encoders share: over time steps, and over the tokens of both convolution blocks."""
+"""Attention that encoders share, over time steps and over tokens: epoch -> epoch, tokens -> tokens."""
 
 from __future__ import annotations
 

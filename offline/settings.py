@@ -1,0 +1,86 @@
+"""How to train an encoder: options and data sizes -> settings with nothing left open."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from necomimi.config import Settings
+
+__all__ = ["TrainSettings"]
+
+
+class TrainSettings(Settings):
+    """How to train an encoder; None stands for a value that suits the data (see `resolved`).
+
+    Parameters
+    ----------
+    encoder : str
+        A name `necomimi.encoders.build` knows, and
+    options : dict
+        its options.
+    epochs : int
+        Passes over the training data.
+    batch_size : int, optional
+        Epochs per step.
+    lr : float, optional
+        Peak learning rate of AdamW, which falls to zero as a cosine.
+    weight_decay : float
+    noise : float
+        Standard deviation of the noise added to each training sample, relative to the data's.
+    smoothing : float
+        Label smoothing.
+    normalize : bool, optional
+        Whether the loss sees EEG embeddings at unit norm, as retrieval does.
+    average : bool, optional
+        Train on the mean over the repetitions of each picture.
+    val_concepts : int, optional
+        Concepts held out, where epochs have pictures.
+    val_fraction : float
+        Share of the trials held out, where they have only labels.
+    shuffle_labels : bool
+        Permute the targets: the control that must give chance.
+    seed : int
+    device : str
+        "auto", "cuda", "mps" or "cpu".
+    precision : {"auto", "float32", "bfloat16"}
+        Of matrix products in training; "auto" takes bfloat16 on CUDA.
+    """
+
+    encoder: str = "multiblur"
+    options: dict[str, Any] = Field(default_factory=dict)
+    epochs: int = Field(default=30, ge=1)
+    batch_size: int | None = Field(default=None, ge=2)
+    lr: float | None = Field(default=None, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    noise: float = Field(default=0.5, ge=0)
+    smoothing: float = Field(default=0.1, ge=0, lt=1)
+    normalize: bool | None = None
+    average: bool | None = None
+    val_concepts: int | None = Field(default=None, ge=2)
+    val_fraction: float = Field(default=0.2, gt=0, lt=0.5)
+    shuffle_labels: bool = False
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def resolved(self, n_epochs: int, n_concepts: int, *, pictures: bool) -> TrainSettings:
+        """Return the settings with every None replaced.
+
+        Parameters
+        ----------
+        n_epochs, n_concepts : int
+            Size of the training set.
+        pictures : bool
+            Whether the targets are pictures, or only labels.
+        """
+        defaults = {
+            "batch_size": int(np.clip(n_epochs // 16, 32, 1024)),
+            "lr": 1e-3 if self.encoder == "multiblur" else 3e-4,
+            "normalize": True,
+            "average": pictures,
+            "val_concepts": min(150, max(2, n_concepts // 10)) if pictures else None,
+        }
+        return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})

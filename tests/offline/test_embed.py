@@ -1,0 +1,95 @@
+"""A folder of pictures becomes a gallery in a fixed order; what is no picture is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from necomimi.embedders import Embedder, build_embedder
+from necomimi.errors import CheckpointError, ConfigError, DatasetError
+from necomimi.gallery import Gallery
+from necomimi.offline.embed import command, embed_folder, picture_files
+from necomimi.pictures import concepts, draw_picture
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return build_embedder("embedded")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("pictures")
+    for number, concept in enumerate(concepts()[:3], 1):
+        for exemplar in (1, 0):
+            path = root / f"{number:05d}_{concept.name}" / f"{concept.name}_{exemplar}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            draw_picture(concept, exemplar).save(path, quality=90)
+    (root / "notes.txt").write_text("not a picture")
+    return root
+
+
+def test_order_labels_and_embeddings(folder: Path, embedder: Embedder) -> None:
+    gallery = embed_folder(folder, embedder, batch_size=4)
+    names = [concept.name for concept in concepts()[:3]]
+    assert gallery.labels == tuple(name for name in names for _ in range(2))
+    assert gallery.files == tuple(f"{i:05d}_{name}/{name}_{e}.jpg" for i, name in enumerate(names, 1) for e in (0, 1))
+    for item, file in enumerate(gallery.files):
+        with Image.open(folder / file) as picture:
+            np.testing.assert_allclose(embedder.embed([picture])[0], gallery.embeddings[item], atol=1e-5)
+    similarity = gallery.embeddings @ gallery.embeddings.T
+    assert similarity[0, 1] > similarity[0, 2:].max()  # two pictures of one thing are alike
+    assert gallery.thumbnails is not None
+    assert gallery.thumbnails.shape[0] == 6
+
+
+def test_a_flat_folder_is_labelled_by_its_files(tmp_path: Path) -> None:
+    for name in ("owl", "bat"):
+        Image.new("RGB", (40, 30), "red").save(tmp_path / f"{name}.png")
+    assert [path.name for path in picture_files(tmp_path)] == ["bat.png", "owl.png"]
+    assert embed_folder(tmp_path, build_embedder("embedded")).labels == ("bat", "owl")
+
+
+def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, embedder: Embedder) -> None:
+    with pytest.raises(DatasetError, match="is not a folder"):
+        picture_files(tmp_path / "absent")
+    with pytest.raises(DatasetError, match="holds no pictures"):
+        picture_files(tmp_path)
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff junk")
+    with pytest.raises(DatasetError, match=r"broken\.jpg cannot be read"):
+        embed_folder(tmp_path, embedder)
+    (tmp_path / "broken.jpg").unlink()
+    Image.new("1", (8000, 8000)).save(tmp_path / "huge.png")
+    with pytest.raises(DatasetError, match="8000 x 8000 pixels"):
+        embed_folder(tmp_path, embedder)
+
+
+def run(*arguments: object) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+
+
+def test_the_command(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path / "gallery")
+    run(folder, tmp_path / "gallery")  # over itself
+    assert len(Gallery.load(tmp_path / "gallery")) == 6
+    (tmp_path / "labels.txt").write_text("target\n\nnontarget\n")
+    run("--labels", tmp_path / "labels.txt", tmp_path / "labels")
+    assert Gallery.load(tmp_path / "labels").classes == ("nontarget", "target")
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        run(folder, folder)
+    with pytest.raises(ConfigError, match="PICTURES OUT"):
+        run(folder)
+    with pytest.raises(ConfigError, match="crystal"):
+        run(folder, tmp_path / "new", "--model", "crystal:ball")
+    assert not (tmp_path / "new").exists()
