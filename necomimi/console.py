@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 __all__ = ["console", "output", "progress"]
 
 console = Console(stderr=True, highlight=False)  # progress and remarks
-output = Console(highlight=False)  # the answer itself: tables
+# The answer itself: tables, which must not be cut where they go to a file or another program.
+output = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def progress() -> Progress:

@@ -48,7 +48,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if name not in there:
         raise ConfigError(f"device {name!r}", "auto, cuda, mps or cpu")
     if not there[name]:
-        raise ConfigError(f"device {name!r} is not available here", "--device auto or cpu", "necomimi --help")
+        raise ConfigError(f"device {name!r} is not available here", "--device auto or cpu")
     return torch.device(name)
 
 

@@ -240,10 +240,10 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
     for k in (1, 5):
         if summary[f"top{k}"] is not None:
             low, high = summary[f"top{k}_interval"]
+            found, chance = summary[f"top{k}"], summary[f"chance_top{k}"]
             table.add_row(
                 f"top-{k} of {summary['n_classes']} unseen concepts",
-                f"{summary[f'top{k}']:.1%} (95 % interval {low:.1%} to {high:.1%}; "
-                f"chance {summary[f'chance_top{k}']:.1%})",
+                f"{found:.1%} (chance {chance:.1%}; 95 % interval {100 * low:.1f}-{100 * high:.1f})",
             )
     if summary["latency_ms"]:
         figures = " / ".join(f"{summary['latency_ms'][p]:.1f}" for p in ("p50", "p95", "p99"))

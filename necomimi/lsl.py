@@ -179,7 +179,8 @@ class Finder:
 
     def in_reach(self) -> str:
         """Return what is in reach, in words."""
-        return "; ".join(describe(_to_record(handle)) for handle in self._resolver.results()) or "none"
+        infos = [_to_record(handle) for handle in self._resolver.results()]
+        return "; ".join(describe(info) for info in infos if not self._ignore(info)) or "none"
 
     def poll(self) -> pylsl.StreamInfo | None:
         """Return the one stream in reach that matches, or None.

@@ -16,34 +16,34 @@ __all__ = ["judge_decisions", "read_decisions"]
 
 
 def read_decisions(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the verdicts in a log, and the summary of its last complete run (empty where there is none).
+    """Return the verdicts of the last run in a log, and its summary (empty where it ended without one).
 
-    A log that several runs have written to holds them one after the other; the last run is judged. A line that was cut
-    short by a crash ends the log.
+    A log that several runs have written to holds them one after the other; the last run with a verdict is judged. A
+    line that was cut short by a crash ends its run.
 
     Raises
     ------
     DatasetError
         The file cannot be read, or holds no decisions.
     """
-    runs: list[list[dict[str, Any]]] = [[]]
-    summary: dict[str, Any] = {}
+    runs: list[tuple[list[dict[str, Any]], dict[str, Any]]] = []
+    run: list[dict[str, Any]] = []
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        text = path.read_text(encoding="utf-8", errors="replace")  # a crash may cut a character, too
+        for line in filter(None, text.split("\n")):
             try:
                 item = json.loads(line)
             except json.JSONDecodeError:
-                break
-            if item["type"] == "summary":
-                summary = item
-                runs.append([])
+                item = {"type": "cut"}
+            if item["type"] in ("retrieval", "refusal"):
+                run.append(item)
             else:
-                runs[-1].append(item)
-    except (OSError, UnicodeDecodeError, KeyError, TypeError) as error:
+                runs.append((run, item if item["type"] == "summary" else {}))
+                run = []
+    except (OSError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}", "the log of necomimi decode --log") from error
-    if runs[-1]:
-        summary = {}  # the last run ended without one
-    run: list[dict[str, Any]] = next((run for run in reversed(runs) if run), [])
+    runs.append((run, {}))
+    run, summary = next((pair for pair in reversed(runs) if pair[0]), ([], {}))
     if not any(item["type"] == "retrieval" for item in run):
         raise DatasetError(f"{path} holds no decisions", "the log of necomimi decode --log")
     return run, summary

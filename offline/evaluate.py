@@ -85,24 +85,39 @@ def evaluate(
 
 
 def tabulate(result: dict[str, Any]) -> Table:
-    """Return the figures as a table."""
+    """Return accuracies as a table."""
     rows = result["rows"]
-    ways = [k for k in rows[0]["kway"] if int(k) < rows[0]["n_classes"]]
-    table = Table(title=result.get("title"), caption=result.get("caption"), caption_justify="left")
     with_auc, with_top5 = "auc" in rows[0], rows[0]["n_classes"] > 5
+    table = Table(title=result.get("title"), caption=result.get("caption"), caption_justify="left")
     names = ["averaged"] * ("repetitions" in rows[0]) + ["queries", "classes", "top-1"] + ["top-5"] * with_top5
-    for name in names + [f"{k}-way" for k in ways] + ["AUC"] * with_auc:
+    for name in names + ["AUC"] * with_auc:
         table.add_column(name, justify="right")
     for row in rows:
         cells = [str(row["repetitions"])] if "repetitions" in row else []
         cells += [str(row["n_queries"]), str(row["n_classes"]), _rate(row, "top1")]
-        cells += [_rate(row, "top5")] * with_top5 + [f"{row['kway'][k]:.1%}" for k in ways]
+        cells += [_rate(row, "top5")] if with_top5 else []
         cells += [f"{row['auc']:.3f}"] if with_auc else []
         table.add_row(*cells)
-    chance = [f"{rows[0]['chance_top1']:.1%}"] + [f"{rows[0]['chance_top5']:.1%}"] * with_top5
-    chance += [f"{1 / int(k):.1%}" for k in ways] + ["0.500"] * with_auc
+    chance = [f"{rows[0]['chance_top1']:.1%}"] + [f"{rows[0]['chance_top5']:.1%}"] * with_top5 + ["0.500"] * with_auc
     table.add_section()
     table.add_row("chance", *[""] * (len(names) - 2 - with_top5), *chance)
+    return table
+
+
+def tabulate_ways(result: dict[str, Any]) -> Table | None:
+    """Return the exact expectations of k-way top-1 as a table, or None where there is nothing to choose among."""
+    rows = result["rows"]
+    ways = [k for k in rows[0]["kway"] if int(k) < rows[0]["n_classes"]]
+    if not ways:
+        return None
+    table = Table(caption="exact expectation over all sets of distractors", caption_justify="left")
+    for name in [*["averaged"] * ("repetitions" in rows[0]), "queries", *(f"{k}-way" for k in ways)]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        cells = [str(row["repetitions"])] if "repetitions" in row else []
+        table.add_row(*cells, str(row["n_queries"]), *(f"{row['kway'][k]:.1%}" for k in ways))
+    table.add_section()
+    table.add_row("chance", *[""] * ("repetitions" in rows[0]), *(f"{1 / int(k):.1%}" for k in ways))
     return table
 
 
@@ -153,5 +168,7 @@ def command(
         typer.echo(json.dumps(result))
         return
     caption = f"95 % intervals: {result['rows'][0]['interval']}"
-    caption += "; k-way: exact expectation" if result["rows"][0]["kway"] else ""
     output.print(tabulate({**result, "title": heading, "caption": caption}))
+    ways = tabulate_ways(result)
+    if ways is not None:
+        output.print(ways)

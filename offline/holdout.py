@@ -1,4 +1,4 @@
-"""Hold out whole concepts, or blocks of trials less their neighbours: labels, onsets -> training and validation rows."""
+"""Hold out whole concepts, or blocks of trials less their neighbours: labels, onsets -> two sets of rows."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _report(result: TrainResult, decoder: Path) -> None:
     console.print(f"decoder: {decoder}")
 
 
-@app.command()
+@app.command("encoder")
 def encoder(
     epochs: Annotated[Path, typer.Argument(metavar="EPOCHS", help="An epochs directory (necomimi preprocess).")],
     decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="The decoder directory to make.")],

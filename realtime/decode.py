@@ -115,6 +115,8 @@ def command(
         source.open(timeout, stopping.is_set)
     except NecomimiError:
         source.close()
+        if stopping.is_set():
+            raise typer.Exit(130) from None  # Ctrl-C while it was still looking
         raise
     limits = Limits(amplitude=reject * 1e-6) if reject is not None else Limits()
     pipeline = Pipeline(model, source, outlets, limits, top_k)

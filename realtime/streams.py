@@ -30,7 +30,9 @@ def command(
     if not infos:
         console.print(f"no LSL stream in reach (lsl_api.cfg: {configuration_file() or 'built-in defaults'})")
         return
-    table = Table("name", "type", "channels", "rate", "units", "source_id", box=None)
+    table = Table(box=None)
+    for column in ("name", "type", "channels", "rate", "units", "source_id"):
+        table.add_column(column, overflow="fold")  # names are there to be copied
     for info in infos:
         names = ", ".join(info.ch_names[:6]) + (", ..." if len(info.ch_names) > 6 else "")
         units = ", ".join(sorted({unit or "(silent)" for unit in info.units}))

@@ -1,0 +1,208 @@
+"""Training finds a signal that is there, finds none that is not, repeats itself, and looks only at what it may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from necomimi.epochs import Epochs, EpochsWriter, Trial
+from necomimi.errors import DatasetError
+from necomimi.gallery import Gallery
+from necomimi.offline.engine import TrainSettings, TrainStep, train_encoder
+from necomimi.offline.scoring import area_under_curve
+from necomimi.preprocessing import Preprocessor
+
+N_CHANNELS, N_TIMES, N_DIMS = 6, 20, 8
+SMALL = {"n_filters": 8, "n_hidden": 16, "dropout": [0.0, 0.0]}
+SETTINGS = TrainSettings(
+    options=SMALL, epochs=15, batch_size=32, lr=3e-3, noise=0, smoothing=0, val_concepts=20, device="cpu"
+)
+LABEL_SETTINGS = TrainSettings(options=SMALL, epochs=20, batch_size=16, lr=3e-3, device="cpu")
+PREPROCESSOR = Preprocessor(
+    ch_names=tuple("ABCDEF"), sfreq=100.0, tmin=0.0, tmax=0.19, baseline=None, start=0.0, n_times=N_TIMES,
+    spatial=np.eye(N_CHANNELS, dtype=np.float32),
+)  # fmt: skip
+
+
+def write(path: Path, trials: Sequence[Trial], data: np.ndarray, test: np.ndarray | None = None) -> Epochs:
+    with EpochsWriter(path) as writer:
+        writer.create("train", trials, N_CHANNELS, N_TIMES)[:] = data
+        if test is not None:
+            writer.create("test", [Trial(label="unseen", picture="9_unseen/a.jpg")] * len(test), N_CHANNELS, N_TIMES)[
+                :
+            ] = test
+        writer.finish(PREPROCESSOR, "a test")
+    return Epochs.load(path)
+
+
+def picture_set(path: Path, seed: int = 0) -> tuple[Epochs, Gallery]:
+    """Write epochs whose signal is a linear function of the picture's embedding; the test epochs are NaN."""
+    rng = np.random.default_rng(seed)
+    files = [f"{c:03d}_c{c}/c{c}_{p}.jpg" for c in range(120) for p in range(2)]
+    embeddings = rng.normal(size=(len(files), N_DIMS))
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    labels = tuple(Path(file).parent.name[4:] for file in files)
+    gallery = Gallery(labels=labels, files=tuple(files), embeddings=embeddings, space="random:8")
+    mixing = rng.normal(size=(N_DIMS, N_CHANNELS, N_TIMES))
+    items = np.repeat(np.arange(len(files)), 2)
+    trials = [
+        Trial(label=labels[item], picture=files[item], repetition=i % 2 + 1, onset=float(i))
+        for i, item in enumerate(items)
+    ]
+    data = np.einsum("nd,dct->nct", embeddings[items], mixing) + 0.1 * rng.normal(
+        size=(len(items), N_CHANNELS, N_TIMES)
+    )
+    return write(path, trials, data, test=np.full((3, N_CHANNELS, N_TIMES), np.nan)), gallery
+
+
+def label_set(path: Path, n: int = 200) -> tuple[Epochs, np.ndarray, np.ndarray]:
+    """Write trials of a rare and a frequent class that a pattern tells apart; return fresh ones as well."""
+    rng = np.random.default_rng(0)
+    pattern = rng.normal(size=(N_CHANNELS, N_TIMES))
+
+    def draw(count: int) -> tuple[np.ndarray, np.ndarray]:
+        rare = rng.random(count) < 0.15
+        noise = rng.normal(size=(count, N_CHANNELS, N_TIMES))
+        return rare, (noise + 0.5 * rare[:, None, None] * pattern).astype(np.float32)
+
+    rare, data = draw(n)
+    trials = [Trial(label="target" if r else "standard", onset=float(i)) for i, r in enumerate(rare)]
+    return write(path, trials, data), *draw(400)
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Epochs, Gallery]:
+    return picture_set(tmp_path_factory.mktemp("pictures") / "e")
+
+
+def test_concepts_never_trained_on_are_found(pictures: tuple[Epochs, Gallery]) -> None:
+    epochs, gallery = pictures  # its test epochs are NaN: whoever read them would end with NaN
+    steps: list[TrainStep] = []
+    result = train_encoder(epochs, gallery, SETTINGS, on_epoch=steps.append)
+    assert result.n_ways == 20
+    assert result.best_validation["top1"] > 0.6
+    assert result.best_validation["top5"] > 0.95
+    assert [step.done for step in steps] == list(range(1, SETTINGS.epochs + 1))
+    assert {step.total for step in steps} == {SETTINGS.epochs}
+    assert steps[-1].loss < steps[0].loss
+    assert steps[-1].validation == {key: result.last_validation[key] for key in ("top1", "top5")}
+    merits = [step.validation["top1"] + step.validation["top5"] for step in steps]
+    assert merits[result.best_epoch - 1] == max(merits)
+    facts = result.decoder.training
+    held = set(facts["val_concepts"])
+    assert len(held) == 20
+    assert (facts["n_train"], facts["n_validation"]) == (200, 40)  # means over the two repetitions
+    assert facts["settings"]["lr"] == 3e-3
+    assert not facts["refit_on_all"]
+    assert all(torch.isfinite(tensor).all() for tensor in result.last.values())
+    rows = [i for i, label in enumerate(epochs.train.labels) if label in held]
+    answers = result.decoder.retrieve(result.decoder.embed(epochs.train.data[rows]), k=5)[0]
+    assert np.mean([epochs.train.labels[row] in found for row, found in zip(rows, answers, strict=True)]) > 0.5
+
+
+def test_shuffled_labels_give_chance(pictures: tuple[Epochs, Gallery]) -> None:
+    result = train_encoder(*pictures, SETTINGS.model_copy(update={"shuffle_labels": True}))
+    assert result.last_validation["top1"] < 0.2  # chance is 1 of 20
+    assert result.last_validation["top5"] < 0.45  # chance is 5 of 20
+
+
+def test_two_runs_give_identical_weights_whatever_the_global_seed(pictures: tuple[Epochs, Gallery]) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 2, "noise": 0.5, "options": {}})  # noise and dropout are drawn
+    torch.manual_seed(1)
+    first = train_encoder(*pictures, settings)
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    second = train_encoder(*pictures, settings)
+    assert equal(first.last, second.last)
+    assert first.decoder.logit_scale == second.decoder.logit_scale
+    assert not equal(first.last, train_encoder(*pictures, settings.model_copy(update={"seed": 1})).last)
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state)  # the caller's generator is left alone
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_weights_do_not_depend_on_validation_epochs(pictures: tuple[Epochs, Gallery]) -> None:
+    epochs, gallery = pictures
+    settings = SETTINGS.model_copy(update={"epochs": 2})
+    expected = train_encoder(epochs, gallery, settings)
+    held = np.isin(epochs.train.labels, expected.decoder.training["val_concepts"])
+    data = np.array(epochs.train.data)
+    data[held] = np.random.default_rng(1).normal(size=data[held].shape)
+    found = train_encoder(replace(epochs, train=replace(epochs.train, data=data)), gallery, settings)
+    assert equal(found.last, expected.last)
+    assert found.last_validation["top5"] != expected.last_validation["top5"]
+    data[~held] = 0.5 * data[~held]
+    changed = train_encoder(replace(epochs, train=replace(epochs.train, data=data)), gallery, settings)
+    assert not equal(changed.last, expected.last)
+
+
+def test_single_trials_where_asked(pictures: tuple[Epochs, Gallery]) -> None:
+    result = train_encoder(*pictures, SETTINGS.model_copy(update={"epochs": 1, "average": False}))
+    assert result.decoder.training["n_train"] == 400
+
+
+def test_the_decoder_searches_the_gallery_it_is_given(pictures: tuple[Epochs, Gallery]) -> None:
+    epochs, gallery = pictures
+    search = gallery.select(range(10))
+    result = train_encoder(epochs, gallery, SETTINGS.model_copy(update={"epochs": 1}), search=search)
+    assert result.decoder.classes == search.classes
+    assert result.n_ways == 20
+
+
+@pytest.mark.parametrize("encoder", ["nice", "nerv"])
+def test_the_published_encoders_train(tmp_path: Path, encoder: str) -> None:
+    rng = np.random.default_rng(0)
+    preprocessor = replace(PREPROCESSOR, n_times=80, tmax=0.79)
+    trials = [Trial(label="ab"[i % 2], onset=float(i)) for i in range(64)]
+    with EpochsWriter(tmp_path / "e") as writer:
+        writer.create("train", trials, N_CHANNELS, 80)[:] = rng.normal(size=(64, N_CHANNELS, 80))
+        writer.finish(preprocessor, "a test")
+    epochs = Epochs.load(tmp_path / "e")
+    settings = TrainSettings(encoder=encoder, epochs=2, batch_size=16, device="cpu")
+    result = train_encoder(epochs, Gallery.from_labels("ab"), settings)
+    assert result.decoder.encoder_config["name"] == encoder
+    assert result.decoder.training["settings"]["lr"] == 3e-4
+    assert np.isfinite(result.last_validation["log_loss"])
+
+
+def test_unbalanced_labels_are_told_apart(tmp_path: Path) -> None:
+    epochs, rare, fresh = label_set(tmp_path / "e")
+    steps: list[TrainStep] = []
+    result = train_encoder(epochs, Gallery.from_labels(epochs.train.labels), LABEL_SETTINGS, on_epoch=steps.append)
+    assert result.best_validation["auc"] > 0.9
+    vectors = result.decoder.embed(fresh)
+    target = result.decoder.gallery.index_of("target")  # type: ignore[union-attr]
+    scores = vectors @ result.decoder.gallery.embeddings.T  # type: ignore[union-attr]
+    assert area_under_curve(scores[:, target] - scores[:, 1 - target], rare) > 0.95
+    facts = result.decoder.training
+    assert facts["refit_on_all"]
+    assert facts["n_train"] + facts["n_validation"] == 200  # epochs a second apart do not overlap
+    assert [step.done for step in steps] == list(range(1, 2 * LABEL_SETTINGS.epochs + 1))
+    assert all(not step.validation for step in steps[LABEL_SETTINGS.epochs :])
+    labels, probabilities = result.decoder.retrieve(vectors, k=2)
+    sure = np.array(
+        [dict(zip(names, row, strict=True))["target"] for names, row in zip(labels, probabilities, strict=True)]
+    )
+    assert np.mean(sure) == pytest.approx(rare.mean(), abs=0.12)  # the temperature makes scores probabilities
+
+
+def test_shuffled_labels_cannot_be_told_apart(tmp_path: Path) -> None:
+    epochs, _, _ = label_set(tmp_path / "e", n=400)
+    settings = LABEL_SETTINGS.model_copy(update={"shuffle_labels": True})
+    result = train_encoder(epochs, Gallery.from_labels(epochs.train.labels), settings)
+    assert 0.2 < result.last_validation["auc"] < 0.8
+
+
+def test_pictures_outside_the_gallery_are_refused(pictures: tuple[Epochs, Gallery]) -> None:
+    epochs, gallery = pictures
+    with pytest.raises(DatasetError, match=r"20 of 240 pictures or labels are not in the gallery[\s\S]*necomimi embed"):
+        train_encoder(epochs, gallery.select(range(220)), SETTINGS)
