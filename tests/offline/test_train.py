@@ -90,9 +90,9 @@ def test_labels_need_no_gallery(folder: Path, tmp_path: Path) -> None:
     assert decoder.classes == ("left", "right")
     assert decoder.training["settings"]["shuffle_labels"]
     assert "AUC" in done.stderr
-    best = torch.cat([p.flatten() for p in decoder.encoder.state_dict().values()])
-    last = torch.cat([p.flatten() for p in load_file(tmp_path / "d" / "last.safetensors").values()])
-    assert best.shape == last.shape
+    last = load_file(tmp_path / "d" / "last.safetensors")
+    for name, tensor in decoder.encoder.state_dict().items():  # the only pass is the best and the last
+        torch.testing.assert_close(last[name], tensor, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -100,21 +100,14 @@ def test_labels_need_no_gallery(folder: Path, tmp_path: Path) -> None:
     [
         (["pictures"], ["no gallery of them is given", "necomimi embed"]),
         (["pictures", "--gallery", "gallery", "--test-gallery", "foreign"], ["other:4", "random:4"]),
-        (["pictures", "--gallery", "search"], ["10 of 16 pictures or labels are not in the gallery", "necomimi embed"]),
-        (["pictures", "--gallery", "absent"], ["no gallery at", "necomimi embed"]),
         (["pictures", "--gallery", "gallery", "--val-concepts", "7"], ["7 validation concepts of 8", "--val-concepts"]),
         (["labels", "--config", "settings.toml"], ["epoch", "unknown key", "epochs is the nearest"]),
-        (["labels", "--encoder", "nice"], ["16 samples is too short"]),
-        (["labels", "--encoder", "oracle"], ["oracle", "multiblur"]),
         (["gallery"], ["necomimi-gallery"]),
     ],
 )
 def test_mistakes_are_answered_in_words(folder: Path, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
     (folder / "settings.toml").write_text("epoch = 3\n")
-    paths = [
-        argument if argument.startswith("-") or argument in ("7", "nice", "oracle") else folder / argument
-        for argument in arguments
-    ]
+    paths = [folder / argument if argument[0].isalpha() else argument for argument in arguments]
     done = train(paths[0], tmp_path / "d", *paths[1:])
     assert done.returncode == 2, done.stderr
     assert done.stderr.lstrip().startswith("necomimi: ") or "\nnecomimi: " in done.stderr

@@ -1,0 +1,365 @@
+"""Judgements are honest: order does not matter, shuffled labels give chance, misfits are refused in words."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from necomimi.decoder import Decoder
+from necomimi.encoders import build
+from necomimi.epochs import Epochs, EpochSet, EpochsWriter, Trial
+from necomimi.errors import CheckpointError, ConfigError, DatasetError
+from necomimi.gallery import Gallery
+from necomimi.offline.evaluate import command, evaluate, parse_repetitions
+from necomimi.offline.judgement import class_scores, judge_decoder, judge_scores, load_scores
+from necomimi.preprocessing import Preprocessor
+
+N_ITEMS, N_DIMS, N_TIMES, N_REPETITIONS = 40, 12, 10, 8
+PREPROCESSOR = Preprocessor(
+    ch_names=tuple(f"E{i}" for i in range(N_DIMS)), sfreq=100.0, tmin=0.0, tmax=0.09, baseline=None, start=0.0,
+    n_times=N_TIMES, spatial=np.eye(N_DIMS, dtype=np.float32),
+)  # fmt: skip
+FIGURES = {
+    "n_queries", "n_classes", "top1", "top1_interval", "chance_top1", "top5", "top5_interval", "chance_top5",
+    "interval", "kway",
+}  # fmt: skip
+
+
+class MeanOverTime(torch.nn.Module):
+    """The right answer for epochs whose channels hold the embedding: no training stands between test and judge."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=2)
+
+
+def make_gallery(n_labels: int = N_ITEMS, space: str = "random:12") -> Gallery:
+    vectors = np.random.default_rng(0).normal(size=(N_ITEMS, N_DIMS))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = [f"c{i % n_labels}" for i in range(N_ITEMS)]
+    files = [f"{label}/{i:02d}.jpg" for i, label in enumerate(labels)]
+    return Gallery(labels=tuple(labels), files=tuple(files), embeddings=vectors, space=space)
+
+
+def make_trials(gallery: Gallery) -> list[Trial]:
+    return [
+        Trial(label=gallery.labels[i], picture=gallery.files[i], repetition=r + 1, onset=float(r * N_ITEMS + i))
+        for r in range(N_REPETITIONS)
+        for i in range(N_ITEMS)
+    ]
+
+
+def make_data(gallery: Gallery, noise: float) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    data = np.tile(gallery.embeddings, (N_REPETITIONS, 1))[:, :, None] + noise * rng.normal(
+        size=(N_REPETITIONS * N_ITEMS, N_DIMS, N_TIMES)
+    )
+    return data.astype(np.float32)
+
+
+def make_part(gallery: Gallery, noise: float = 1.5) -> EpochSet:
+    trials = make_trials(gallery)
+    return EpochSet(
+        data=make_data(gallery, noise),
+        labels=tuple(trial.label for trial in trials),
+        pictures=tuple(trial.picture for trial in trials),
+        sessions=np.ones(len(trials), dtype=np.int64),
+        repetitions=np.array([trial.repetition for trial in trials]),
+        onsets=np.array([trial.onset for trial in trials]),
+    )
+
+
+def make_decoder(gallery: Gallery) -> Decoder:
+    return Decoder(
+        encoder_config={"name": "mean", "n_chans": N_DIMS, "n_times": N_TIMES, "n_outputs": N_DIMS},
+        encoder=MeanOverTime(), preprocessor=PREPROCESSOR, space=gallery.space, logit_scale=20.0, gallery=gallery,
+    )  # fmt: skip
+
+
+def reordered(part: EpochSet, rows: np.ndarray) -> EpochSet:
+    return replace(
+        part, data=part.data[rows], labels=tuple(part.labels[i] for i in rows),
+        pictures=tuple(part.pictures[i] for i in rows), sessions=part.sessions[rows],
+        repetitions=part.repetitions[rows], onsets=part.onsets[rows],
+    )  # fmt: skip
+
+
+def test_averaging_more_repetitions_judges_fewer_and_better_queries() -> None:
+    gallery = make_gallery()
+    result = judge_decoder(make_decoder(gallery), make_part(gallery))
+    rows = result["rows"]
+    assert [row["repetitions"] for row in rows] == [1, 2, 4]
+    assert [row["n_queries"] for row in rows] == [320, 160, 80]
+    assert rows[0]["top1"] + 0.1 < rows[1]["top1"] < rows[2]["top1"]
+    assert [row["interval"] for row in rows] == ["bootstrap over concepts"] * 3
+    whole = judge_decoder(make_decoder(gallery), make_part(gallery), [None])["rows"][0]
+    assert (whole["repetitions"], whole["n_queries"], whole["interval"]) == ("all", 40, "Wilson")
+    assert whole["top1"] > rows[2]["top1"]
+    assert result["gallery"] == {
+        "kind": "exact picture", "n_items": 40, "n_classes": 40, "file_hash": gallery.file_hash,
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"--repetitions 9[\s\S]*at most 8"):
+        judge_decoder(make_decoder(gallery), make_part(gallery), [9])
+
+
+@pytest.mark.parametrize("n_labels", [40, 10])
+def test_permuting_the_queries_permutes_the_answers(n_labels: int) -> None:
+    gallery = make_gallery(n_labels)
+    decoder, part = make_decoder(gallery), make_part(gallery)
+    rows = np.random.default_rng(2).permutation(len(part))
+    scores = class_scores(decoder.embed(part.data), gallery, decoder.logit_scale)
+    again = class_scores(decoder.embed(part.data[rows]), gallery, decoder.logit_scale)
+    np.testing.assert_allclose(again, scores[rows], rtol=1e-5, atol=1e-5)
+    first, second = (judge_decoder(decoder, each, [1])["rows"][0] for each in (part, reordered(part, rows)))
+    assert second["top1"] == pytest.approx(first["top1"], abs=1e-9)
+    assert second["kway"] == pytest.approx(first["kway"], abs=1e-9)
+
+
+def test_shuffled_labels_give_chance() -> None:
+    gallery = make_gallery()
+    part = make_part(gallery, noise=0.1)
+    assert judge_decoder(make_decoder(gallery), part, [1])["rows"][0]["top1"] == 1.0
+    rows = np.random.default_rng(2).permutation(len(part))
+    row = judge_decoder(make_decoder(gallery), replace(reordered(part, rows), data=part.data), [1])["rows"][0]
+    assert row["top1"] == pytest.approx(row["chance_top1"], abs=0.035)
+    assert row["top5"] == pytest.approx(row["chance_top5"], abs=0.07)
+    assert row["kway"]["2"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_scores_rank_classes_as_retrieval_does() -> None:
+    gallery = make_gallery(n_labels=10)
+    vectors = make_decoder(gallery).embed(make_part(gallery).data)
+    scores = class_scores(vectors, gallery, 20.0)
+    labels, probabilities = gallery.retrieve(vectors, 10, 20.0)
+    order = np.argsort(-scores, axis=1)
+    assert [tuple(gallery.classes[i] for i in row) for row in order] == labels
+    ours = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.take_along_axis(ours, order, axis=1), probabilities, rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_searched_is_named() -> None:
+    gallery = make_gallery(n_labels=10)
+    part = make_part(gallery)
+    others = gallery.select(range(20, 40))  # other pictures of the same ten concepts
+    assert judge_decoder(make_decoder(others), part, [1])["gallery"]["kind"] == "other pictures of the concept"
+    labels = Gallery.from_labels([f"c{i}" for i in range(N_DIMS)])
+    plain = replace(reordered(part, np.arange(10)), pictures=("",) * 10)
+    found = judge_decoder(make_decoder(labels), plain)
+    assert found["gallery"]["kind"] == "labels"
+    assert [row["repetitions"] for row in found["rows"]] == [1]
+    with pytest.raises(DatasetError, match="not in the gallery"):
+        judge_decoder(make_decoder(gallery.select(range(5))), part)
+
+
+def write_epochs(path: Path, gallery: Gallery, preprocessor: Preprocessor = PREPROCESSOR, test: bool = True) -> Path:
+    trials, data = make_trials(gallery), make_data(gallery, 0.5)
+    strangers = [replace(trial, label=f"other {trial.label}", picture="") for trial in trials]
+    with EpochsWriter(path) as writer:
+        writer.create("train", strangers, N_DIMS, N_TIMES)[:] = data
+        if test:
+            writer.create("test", trials, N_DIMS, N_TIMES)[:] = data
+        writer.finish(preprocessor, "a test")
+    return path
+
+
+def save_decoder(path: Path, gallery: Gallery) -> Path:
+    torch.manual_seed(0)
+    config = {"name": "multiblur", "n_chans": N_DIMS, "n_times": N_TIMES, "n_outputs": N_DIMS, "n_hidden": 8}
+    Decoder(
+        encoder_config=config, encoder=build(**config), preprocessor=PREPROCESSOR, space=gallery.space,
+        logit_scale=20.0, gallery=gallery,
+    ).save(path)  # fmt: skip
+    return path
+
+
+def test_a_decoder_directory_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gallery = make_gallery()
+    decoder, epochs = save_decoder(tmp_path / "d", gallery), write_epochs(tmp_path / "e", gallery)
+    command(decoder, epochs, repetitions="1,all", device="cpu", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"decoder", "epochs", "split", "gallery", "space", "rows"}
+    assert (found["split"], found["space"]) == ("test", "random:12")
+    assert [row["repetitions"] for row in found["rows"]] == [1, "all"]
+    for row in found["rows"]:
+        assert set(row) == FIGURES | {"repetitions"}
+        assert list(row["kway"]) == ["2", "4", "10"]
+        assert row["top1_interval"][0] <= row["top1"] <= row["top1_interval"][1]
+    model = Decoder.load(decoder)
+    expected = judge_decoder(model, Epochs.load(epochs).test, [1, None])  # type: ignore[arg-type]
+    assert found["rows"] == json.loads(json.dumps(expected["rows"]))
+
+
+def test_misfits_are_refused_in_words(tmp_path: Path) -> None:
+    gallery = make_gallery()
+    decoder, epochs = save_decoder(tmp_path / "d", gallery), write_epochs(tmp_path / "e", gallery)
+    make_gallery(space="other:12").save(tmp_path / "g")
+    rows: list[int | None] = [1]
+    with pytest.raises(ConfigError, match="'validation'"):
+        evaluate(decoder, epochs, None, "validation", rows, "cpu")
+    with pytest.raises(CheckpointError, match="other:12"):
+        evaluate(decoder, epochs, tmp_path / "g", "test", rows, "cpu")
+    with pytest.raises(ConfigError, match="no test epochs"):
+        evaluate(decoder, write_epochs(tmp_path / "no", gallery, test=False), None, "test", rows, "cpu")
+    for i, changed in enumerate([{"tmax": 0.1}, {"spatial": 2 * PREPROCESSOR.spatial}]):
+        other = write_epochs(tmp_path / f"o{i}", gallery, replace(PREPROCESSOR, **changed))
+        with pytest.raises(ConfigError, match="preprocessed in another way"):
+            evaluate(decoder, other, None, "test", rows, "cpu")
+
+
+def test_test_concepts_that_were_trained_on_are_announced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gallery = make_gallery()
+    decoder = save_decoder(tmp_path / "d", gallery)
+    trials, data = make_trials(gallery), make_data(gallery, 0.5)
+    with caplog.at_level(logging.WARNING):
+        evaluate(decoder, write_epochs(tmp_path / "clean", gallery), None, "test", [1], "cpu")
+        assert not caplog.records
+        with EpochsWriter(tmp_path / "e") as writer:
+            writer.create("train", trials[:3], N_DIMS, N_TIMES)[:] = data[:3]
+            writer.create("test", trials, N_DIMS, N_TIMES)[:] = data
+            writer.finish(PREPROCESSOR, "a test")
+        evaluate(decoder, tmp_path / "e", None, "test", [1], "cpu")
+    assert "3 of 40 test concepts are training concepts" in caplog.text
+
+
+def test_figures_of_a_score_matrix() -> None:
+    perfect = judge_scores(np.eye(200), np.arange(200))
+    assert set(perfect) == FIGURES
+    assert perfect["kway"] == dict.fromkeys(("2", "4", "10", "50", "100", "200"), 1.0)
+    nothing = judge_scores(np.zeros((200, 200)), np.arange(200))
+    assert nothing["kway"] == pytest.approx({k: 1 / int(k) for k in ("2", "4", "10", "50", "100", "200")})
+    assert nothing["top5"] == pytest.approx(nothing["chance_top5"]) == 0.025
+    two = judge_scores(np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.25], [0.75, 0.5]]), np.array([0, 1, 1, 0]))
+    assert two["auc"] == pytest.approx(0.875)  # three pairs in order, one tied
+    assert two["top5"] == two["chance_top5"] == 1.0
+
+
+def save(path: Path, array: Any) -> Path:
+    np.save(path, array)
+    return path
+
+
+def test_targets_stand_on_the_diagonal_or_in_a_file(tmp_path: Path) -> None:
+    matrix = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    path = save(tmp_path / "s.npy", matrix)
+    scores, targets = load_scores(path, None)
+    np.testing.assert_array_equal(scores, matrix)
+    assert targets.tolist() == [0, 1, 2, 3]
+    assert load_scores(path, save(tmp_path / "t.npy", np.array([5, 0, 0, 1])))[1].tolist() == [5, 0, 0, 1]
+    tall = save(tmp_path / "tall.npy", matrix.T)
+    assert load_scores(tall, save(tmp_path / "t.npy", np.zeros(6, int)))[0].shape == (6, 4)
+    with pytest.raises(DatasetError, match=r"diagonal is no target[\s\S]*--targets"):
+        load_scores(tall, None)
+
+
+class Trap:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+    trap = np.empty((1, 1), dtype=object)
+    trap[0, 0] = Trap(tmp_path / "sprung")
+    path = save(tmp_path / "s.npy", trap)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        load_scores(path, None)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        load_scores(save(tmp_path / "ok.npy", np.eye(2)), path)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("scores", "targets", "words"),
+    [
+        (np.zeros(3), None, r"float64 of shape \(3,\)"),
+        (np.array([["a", "b"]]), None, "<U1"),
+        (np.eye(3), np.zeros(2, int), r"int64 of shape \(2,\)"),
+        (np.eye(3), np.zeros(3), r"float64 of shape \(3,\)"),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(tmp_path: Path, scores: Any, targets: Any, words: str) -> None:
+    path = None if targets is None else save(tmp_path / "t.npy", targets)
+    with pytest.raises(DatasetError, match=words):
+        load_scores(save(tmp_path / "s.npy", scores), path)
+
+
+def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", np.eye(2))
+    (tmp_path / "s.txt").write_text("1 0\n0 1\n")
+    (tmp_path / "empty.npy").touch()
+    with pytest.raises(DatasetError, match="archive of arrays"):
+        load_scores(tmp_path / "s.npz", None)
+    for name in ("s.txt", "empty.npy", "absent.npy"):
+        with pytest.raises(DatasetError, match="cannot be read"):
+            load_scores(tmp_path / name, None)
+
+
+def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
+    start = [sys.executable, "-m", "necomimi", "evaluate", "--scores"]
+    path = save(tmp_path / "s.npy", np.eye(12))
+    done = subprocess.run([*start, str(path), "--json"], capture_output=True, text=True, timeout=120, check=True)
+    (row,) = json.loads(done.stdout)["rows"]
+    assert set(row) == FIGURES
+    assert row["top1"] == 1.0
+    save(path, np.array([[{}]], dtype=object))
+    done = subprocess.run([*start, str(path), "--json"], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "necomimi: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_table_shows_chance_beside_the_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a short name: the title is wrapped to the width of the table
+    command(scores=save(Path("s.npy"), np.zeros((20, 20))))
+    printed = capsys.readouterr().out
+    first, second = (line for line in printed.splitlines() if "chance" in line)
+    assert [word for word in first.split() if "%" in word] == ["5.0%", "25.0%"]  # top-1 and top-5 of 20
+    assert [word for word in second.split() if "%" in word] == ["50.0%", "25.0%", "10.0%"]  # 2, 4 and 10 ways
+    assert "exact expectation" in printed
+
+
+def test_a_live_log_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = {"type": "retrieval", "label": "a", "labels": ["a", "b"], "scores": [0.7, 0.3]}
+    (tmp_path / "log.jsonl").write_text(f"{json.dumps(verdict)}\n" * 4)
+    command(decisions=tmp_path / "log.jsonl", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n_queries"], found["n_refusals"], found["top1"]) == (4, 0, 1.0)
+    command(decisions=tmp_path / "log.jsonl")
+    assert "0 refusals" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "no DECODER and EPOCHS"),
+        ({"decoder": Path("d")}, "no DECODER and EPOCHS"),
+        ({"scores": Path("s"), "decisions": Path("l")}, "more than one thing"),
+        ({"scores": Path("s"), "decoder": Path("d")}, "more than one thing"),
+        ({"decisions": Path("l"), "gallery": Path("g")}, "more than one thing"),
+        ({"decoder": Path("d"), "epochs": Path("e"), "targets": Path("t")}, "--targets without --scores"),
+    ],
+)
+def test_contradicting_options_are_refused(given: dict[str, Path], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        command(**given)
+
+
+def test_repetitions_are_read() -> None:
+    assert parse_repetitions("1, 4,all") == [1, 4, None]
+    for text in ("", "0", "-1", "1,,2", "many", "²"):
+        with pytest.raises(ConfigError, match="--repetitions"):
+            parse_repetitions(text)
