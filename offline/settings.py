@@ -51,10 +51,10 @@ class TrainSettings(Settings):
 
     encoder: str = "multiblur"
     options: dict[str, Any] = Field(default_factory=dict)
-    epochs: int = Field(default=30, ge=1)
+    epochs: int = Field(default=40, ge=1)
     batch_size: int | None = Field(default=None, ge=2)
     lr: float | None = Field(default=None, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.3, ge=0)
     noise: float = Field(default=0.5, ge=0)
     smoothing: float = Field(default=0.1, ge=0, lt=1)
     normalize: bool | None = None
@@ -78,7 +78,7 @@ class TrainSettings(Settings):
         """
         defaults = {
             "batch_size": int(np.clip(n_epochs // 16, 32, 1024)),
-            "lr": 1e-3 if self.encoder == "multiblur" else 3e-4,
+            "lr": 2e-3 if self.encoder == "multiblur" else 3e-4,
             "normalize": True,
             "average": pictures,
             "val_concepts": min(150, max(2, n_concepts // 10)) if pictures else None,

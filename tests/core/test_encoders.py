@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from necomimi.encoders import build, names
+from necomimi.encoders.attention import ChannelAttention, PositionCode
 from necomimi.encoders.blocks import KERNEL, POOL, STRIDE, WIDE, STConv, TSConv, n_tokens, wide_kernel
 from necomimi.errors import ConfigError
 
@@ -216,3 +217,46 @@ def test_unknown_name_option_or_size_is_refused_in_words() -> None:
         build("nice", n_layers=3, **THINGS)
     with pytest.raises(ConfigError, match="n_chans is 0"):
         make("multiblur", n_chans=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", PATCHED)
+def test_whole_encoder_equals_the_plain_layers(name: str, training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = make(name).train(training), batch(5, 8, 120)
+    torch.manual_seed(3)  # the same dropout
+    fused = model(data)
+    for block in (TSConv, STConv):
+        monkeypatch.setattr(block, "forward", nn.Sequential.forward)
+    model.load_state_dict(make(name).state_dict())  # the running statistics as they were
+    torch.manual_seed(3)
+    torch.testing.assert_close(model(data), fused, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", names())
+def test_two_outputs_keep_their_magnitude(name: str) -> None:
+    """A LayerNorm of two values gives only their order; two classes need to be told apart by degrees."""
+    data = batch(32, 8, 120) * torch.linspace(0.2, 3, 32)[:, None, None]
+    with torch.no_grad():
+        out = make(name, n_outputs=2).eval()(data)
+    assert len(torch.unique((out[:, 1] - out[:, 0]).round(decimals=5))) > 16  # LayerNorm would give 2
+
+
+@pytest.mark.parametrize("n_dims", [1, 2, 7, 8, 63, 64])
+def test_position_code_is_the_published_formula(n_dims: int) -> None:
+    code = PositionCode(n_dims, 11)(torch.zeros(11, 1, n_dims))[:, 0]
+    for t in range(11):
+        for i in range(n_dims):
+            angle = torch.tensor(t * 10000.0 ** (-2 * (i // 2) / n_dims))
+            expected = torch.sin(angle) if i % 2 == 0 else torch.cos(angle)
+            torch.testing.assert_close(code[t, i], expected, atol=1e-5, rtol=0)
+
+
+def test_attention_over_time_mixes_moments_but_not_epochs() -> None:
+    torch.manual_seed(0)
+    attention, data = ChannelAttention(8, 120).eval(), batch(5, 8, 120)
+    changed = data.clone()
+    changed[0, :, 0] += 1
+    with torch.no_grad():
+        difference = (attention(changed) - attention(data)).abs().amax(dim=1)
+    assert (difference[0] > 0).all()
+    assert difference[1:].max() < 1e-6
