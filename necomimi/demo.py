@@ -72,7 +72,7 @@ def prepare(cache: Path) -> Path:
         _run_step(f"2/4 embedding the {split} pictures", gallery, "embed", pictures, gallery)
     _run_step("3/4 preprocessing", epochs, "preprocess", subject, epochs)
     _run_step(
-        "4/4 training the encoder", decoder, "train", "encoder", epochs, decoder, "--encoder", ENCODER,
+        "4/4 training the encoder", decoder, "train", "encoder", epochs, decoder, "--encoder", ENCODER, "--single",
         "--gallery", galleries["training"], "--test-gallery", galleries["test"],
     )  # fmt: skip
     return decoder

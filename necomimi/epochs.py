@@ -76,10 +76,9 @@ class EpochSet:
 
     def averaged(self) -> EpochSet:
         """Return one epoch per picture (or label): the mean over its repetitions, in order of first appearance."""
-        first = np.array([i for _, i in {name: i for i, name in reversed(list(enumerate(self.names)))}.items()])
-        first.sort()
-        row_of = {self.names[i]: row for row, i in enumerate(first)}
-        rows = np.array([row_of[name] for name in self.names])
+        row_of: dict[str, int] = {}
+        rows = np.array([row_of.setdefault(name, len(row_of)) for name in self.names])
+        first = np.unique(rows, return_index=True)[1]
         data = np.zeros((len(first), *self.data.shape[1:]), dtype=np.float32)
         for i, row in enumerate(rows):
             data[row] += self.data[i]

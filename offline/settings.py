@@ -46,7 +46,7 @@ class TrainSettings(Settings):
     device : str
         "auto", "cuda", "mps" or "cpu".
     precision : {"auto", "float32", "bfloat16"}
-        Of matrix products in training; "auto" takes bfloat16 on CUDA.
+        Of matrix products in training; "auto" takes bfloat16 on CUDA and on CPUs that have it.
     """
 
     encoder: str = "multiblur"

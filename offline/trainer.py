@@ -53,6 +53,12 @@ def to_device(data: NDArray[np.float32], device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+def cpu_has_bfloat16() -> bool:
+    """Return whether this CPU multiplies bfloat16 matrices itself, which is then about twice as fast as float32."""
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not in every version of torch
+    return probe is not None and bool(probe())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fit:
     """What a training left.
@@ -218,8 +224,9 @@ class Trainer:
     @property
     def _bfloat16(self) -> bool:
         """Whether matrix products run in bfloat16."""
-        precision = self.settings.precision
-        return precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda")
+        if self.settings.precision != "auto":
+            return self.settings.precision == "bfloat16"
+        return self.device.type == "cuda" or (self.device.type == "cpu" and cpu_has_bfloat16())
 
     @torch.no_grad()
     def _embed(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -204,7 +204,16 @@ def test_a_sender_that_comes_back_without_a_channel_is_not_decoded(tmp_path: Pat
 
 def test_streams_that_do_not_serve_are_refused_in_words() -> None:
     def open_source(**choice: str) -> None:
-        LSLSource(ch_names=CH_NAMES, check=lambda info: None, eeg=StreamChoice(**choice)).open(0.5)
+        source = LSLSource(
+            ch_names=CH_NAMES,
+            check=lambda info: None,
+            eeg=StreamChoice(**choice),
+            markers=StreamChoice(name="wrong-markers"),
+        )
+        try:
+            source.open(2.0)
+        finally:
+            source.close()
 
     with pytest.raises(StreamNotFoundError, match="'absent'"):
         open_source(name="absent")
@@ -213,10 +222,10 @@ def test_streams_that_do_not_serve_are_refused_in_words() -> None:
     with pytest.raises(StreamNotFoundError, match="2 LSL streams match"):
         open_source(name="twin")
     del amplifier, twin
-    wrong = Amplifier("wrong", order=("Cz",))
+    wrong, markers = Amplifier("wrong", order=("Cz",)), MarkerOutlet("wrong-markers", "wrong-markers-id")
     with pytest.raises(ChannelMismatchError, match="Oz, Fp1"):
         open_source(name="wrong")
-    del wrong
+    del wrong, markers
 
 
 def test_one_batch_for_epochs_that_wait(tmp_path: Path) -> None:
