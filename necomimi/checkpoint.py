@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from necomimi.errors import CheckpointError
 
-__all__ = ["MAX_CONFIG_BYTES", "read_config", "write_config"]
+__all__ = ["MAX_CONFIG_BYTES", "read_config", "whole_directory", "write_config"]
 
 MAX_CONFIG_BYTES = 64 * 2**20
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """Yield a new folder to fill; it replaces `path` when the with block ends without an error, and else vanishes."""
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_config(path: Path, kind: str, version: int, fields: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ A decoder directory holds ``config.json`` (what it is and how it was trained), `
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from necomimi.checkpoint import read_config, write_config
+from necomimi.checkpoint import read_config, whole_directory, write_config
 from necomimi.encoders import build
 from necomimi.errors import CheckpointError, ConfigError
 from necomimi.gallery import Gallery
@@ -204,27 +203,20 @@ class Decoder:
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             read_config(path, "decoder", VERSION)  # never overwrite anything else
-        partial = path.with_name(f"{path.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        write_config(
-            partial,
-            "decoder",
-            VERSION,
-            {
-                "encoder": self.encoder_config,
-                "preprocessing": self.preprocessor.to_config(),
-                "space": self.space,
-                "logit_scale": self.logit_scale,
-                "training": self.training,
-            },
-        )
+        fields = {
+            "encoder": self.encoder_config,
+            "preprocessing": self.preprocessor.to_config(),
+            "space": self.space,
+            "logit_scale": self.logit_scale,
+            "training": self.training,
+        }
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.encoder.state_dict().items()}
-        save_file(weights, partial / "encoder.safetensors")
-        self.preprocessor.save_matrix(partial / "preprocessing.safetensors")
-        if self.gallery is not None:
-            self.gallery.save(partial / "gallery")
-        shutil.rmtree(path, ignore_errors=True)
-        partial.rename(path)
+        with whole_directory(path) as partial:
+            write_config(partial, "decoder", VERSION, fields)
+            save_file(weights, partial / "encoder.safetensors")
+            self.preprocessor.save_matrix(partial / "preprocessing.safetensors")
+            if self.gallery is not None:
+                self.gallery.save(partial / "gallery")
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> Decoder:

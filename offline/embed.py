@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from necomimi.checkpoint import read_config
+from necomimi.checkpoint import read_config, whole_directory
 from necomimi.console import console, progress
 from necomimi.embedders import Embedder, build_embedder, in_threads
 from necomimi.errors import ConfigError, DatasetError
@@ -138,15 +137,6 @@ def _labels_in(path: Path) -> list[str]:
     return labels
 
 
-def _save(gallery: Gallery, out: Path) -> None:
-    """Write a gallery under its name once it is whole."""
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    gallery.save(partial)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
-
-
 def command(
     pictures: Annotated[
         str | None, typer.Argument(metavar="[PICTURES]", help='A folder of pictures, or "embedded".')
@@ -177,5 +167,6 @@ def command(
             gallery = embed_concepts(embedder, batch_size)
         else:
             gallery = embed_folder(Path(str(pictures)), embedder, batch_size)
-    _save(gallery, out)
+    with whole_directory(out) as partial:
+        gallery.save(partial)
     console.print(f"{out}: {len(gallery)} items, {len(gallery.classes)} labels, {gallery.n_dims} dimensions")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from rich.progress import Progress
 
+from necomimi.checkpoint import whole_directory
 from necomimi.config import Settings, load_settings
 from necomimi.console import console, progress
 from necomimi.embedders import build_embedder, in_threads
@@ -273,20 +273,11 @@ def simulate(settings: SimulationSettings, out: Path) -> None:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(f"{out} is there and is not empty", "a new folder", "name another, or remove it")
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    (partial / "image_set").mkdir(parents=True)
-    try:
-        with progress() as bar:
-            pictures = _make_pictures(settings, partial / "image_set", bar)
-            for subject in range(1, settings.subjects + 1):
-                _write_subject(settings, subject, pictures, partial, bar)
-        if out.exists():
-            out.rmdir()
-        partial.replace(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with whole_directory(out) as partial, progress() as bar:
+        (partial / "image_set").mkdir()
+        pictures = _make_pictures(settings, partial / "image_set", bar)
+        for subject in range(1, settings.subjects + 1):
+            _write_subject(settings, subject, pictures, partial, bar)
 
 
 def command(

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from necomimi.console import console
-from necomimi.decoder import Decoder, choose_device
+from necomimi.decoder import Decoder
 from necomimi.errors import ConfigError, NecomimiError
 from necomimi.feed import DEFAULT_ADDRESS
 from necomimi.gallery import Gallery
@@ -90,7 +90,7 @@ def command(
         model.use_gallery(Gallery.load(gallery))
     if model.gallery is None:
         raise ConfigError(f"{decoder} has no gallery of its own", "one to search", "--gallery DIR (necomimi embed)")
-    if choose_device(device).type == "cpu":
+    if model.device.type == "cpu":
         torch.set_num_threads(1)  # one epoch is too little work to share; a second thread only adds waiting
     logger.info("%s on %s; %d classes; lsl_api.cfg: %s", decoder, model.device, len(model.classes),
                 configuration_file() or "built-in defaults")  # fmt: skip

@@ -36,6 +36,9 @@ FEED_CHUNK_S = 0.05  # EEG goes to the viewer in pieces of this length
 STATUS_S = 1.0
 
 
+_Stream = tuple[float, tuple[str, ...]]  # rate in Hz, steps applied: what epochs of one batch share
+
+
 @dataclass(frozen=True, slots=True)
 class _Ready:
     """A verdict of the epocher and when it was ready, in seconds on the local clock."""
@@ -210,14 +213,15 @@ class Pipeline:
     def _decode(self) -> None:
         while True:
             batch, ended = self._next_batch()
-            epochs = []
+            epochs: dict[_Stream, list[tuple[Epoch, float]]] = {}
             for ready in batch:
-                if isinstance(ready.verdict, Refusal):
-                    self._decide(ready.verdict)
-                else:
-                    epochs.append((ready.verdict, ready.at))
-            if epochs:
-                self._decode_batch(epochs)
+                verdict = ready.verdict
+                if isinstance(verdict, Refusal):
+                    self._decide(verdict)
+                else:  # apart where the stream came back with another rate or processing
+                    epochs.setdefault((verdict.sfreq, verdict.info.applied), []).append((verdict, ready.at))
+            for (sfreq, applied), together in epochs.items():
+                self._decode_batch(together, sfreq, applied)
             if ended:
                 return
 
@@ -232,16 +236,14 @@ class Pipeline:
             item = self._waiting.get_nowait()
         return batch, True
 
-    def _decode_batch(self, epochs: list[tuple[Epoch, float]]) -> None:
-        """Embed and retrieve epochs of one stream together, and publish each."""
-        head = epochs[0][0]
-        same = [e for e in epochs if e[0].info is head.info or e[0].data.shape == head.data.shape]
+    def _decode_batch(self, epochs: list[tuple[Epoch, float]], sfreq: float, applied: tuple[str, ...]) -> None:
+        """Embed and retrieve epochs of one rate and processing together, and publish each."""
         started = local_clock()
-        vectors = self.decoder.embed_raw(np.stack([epoch.data for epoch, _ in same]), head.sfreq, head.info.applied)
+        vectors = self.decoder.embed_raw(np.stack([epoch.data for epoch, _ in epochs]), sfreq, applied)
         embedded = local_clock()
         labels, scores = self.decoder.retrieve(vectors, self.top_k)
         retrieved = local_clock()
-        for (epoch, ready), vector, names, probabilities in zip(same, vectors, labels, scores, strict=True):
+        for (epoch, ready), vector, names, probabilities in zip(epochs, vectors, labels, scores, strict=True):
             last = last_sample_time(epoch)
             latency_ms = {
                 "epoch": 1e3 * (ready - last),
@@ -252,8 +254,6 @@ class Pipeline:
             }
             retrieval = Retrieval(event=epoch.event, labels=names, scores=probabilities, latency_ms=latency_ms)
             self._decide(retrieval, Embedding(event=epoch.event, vector=vector, space=self.decoder.space))
-        if len(same) < len(epochs):  # a stream that came back with another rate
-            self._decode_batch([e for e in epochs if not any(e is s for s in same)])
 
     def _decide(self, verdict: Retrieval | Refusal, embedding: Embedding | None = None) -> None:
         """Publish a verdict and count it."""
