@@ -180,7 +180,7 @@ class Finder:
     def in_reach(self) -> str:
         """Return what is in reach, in words."""
         infos = [_to_record(handle) for handle in self._resolver.results()]
-        return "; ".join(describe(info) for info in infos if not self._ignore(info)) or "none"
+        return "; ".join(sorted(describe(info) for info in infos if not self._ignore(info))) or "none"
 
     def poll(self) -> pylsl.StreamInfo | None:
         """Return the one stream in reach that matches, or None.
@@ -197,7 +197,7 @@ class Finder:
             if all(getattr(info, key) == value for key, value in self._wanted.items()) and not self._ignore(info):
                 matches.append((handle, info))
         if len(matches) > 1:
-            listing = "; ".join(describe(info) for _, info in matches)
+            listing = "; ".join(sorted(describe(info) for _, info in matches))
             raise StreamNotFoundError(
                 f"{len(matches)} LSL streams match {self.request}: {listing}",
                 "exactly one",
