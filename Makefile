@@ -45,7 +45,7 @@ $(VENV)/.demo: EXTRAS = demo
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV_PYTHON)
 	$(install)
 
-$(VENV)/.test: EXTRAS = demo,clip,dev
+$(VENV)/.test: EXTRAS = demo,clip,bench,dev
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV_PYTHON)
 	$(install)
 	@touch $(VENV)/.demo

@@ -19,7 +19,7 @@ from necomimi.lsl import local_clock
 from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
 
 CHUNKS_PER_S = 20
-DECISION_AFTER_S = 0.8
+EPOCH_S = (-0.2, 0.8)  # first and last second of an epoch
 STEPS_MS = {"epoch": 1.2, "wait": 0.9, "embed": 3.1, "retrieve": 0.4}
 
 
@@ -82,6 +82,16 @@ class SyntheticDecoder:
         Samples and events per second.
     hits, refuse : float
         Share of events answered rightly, and refused.
+    early : tuple of float
+        Seconds from the onset after which there is a provisional answer.
+    average : int
+        Presentations of one stimulus in succession; answers rest on all there have been.
+    sure : float or None
+        Probability from which an answer is sure.
+    markers : bool
+        Whether the events are known to the viewer: without, windows are decoded that have no label.
+    warnings : tuple of str
+        Of the stream and of the decoder.
     """
 
     def __init__(
@@ -94,10 +104,16 @@ class SyntheticDecoder:
         rate: float = 5.0,
         hits: float = 0.4,
         refuse: float = 0.03,
+        early: tuple[float, ...] = (),
+        average: int = 1,
+        sure: float | None = None,
+        markers: bool = True,
+        warnings: tuple[str, ...] = (),
         seed: int = 0,
     ) -> None:
         self.publisher, self.classes, self.rate = publisher, classes, rate
-        self.hits, self.refuse = hits, refuse
+        self.hits, self.refuse, self.early, self.average = hits, refuse, early, average
+        self.sure, self.markers = sure, markers
         self.rng = np.random.default_rng(seed)
         self.info = StreamInfo(
             name="synthetic",
@@ -107,12 +123,15 @@ class SyntheticDecoder:
             ch_names=tuple(f"E{i + 1}" for i in range(n_channels)),
             sfreq=sfreq,
             units=("V",) * n_channels,
+            warnings=warnings,
         )
         self.eeg = SyntheticEEG(n_channels, sfreq, self.rng)
         self.time: float | None = None
         self.n_samples = self.n_missing = self.n_events = self.n_retrievals = 0
         self.refusals: Counter[str] = Counter()
         self.pending: list[Event] = []
+        self.stimulus = ""
+        self.provisional: list[tuple[float, float, Event]] = []  # when it is due, until, event
         self.next_event = self.next_status = 0.0
 
     def advance(self, now: float, *, with_eeg: bool = True) -> None:
@@ -129,12 +148,21 @@ class SyntheticDecoder:
         elif n:
             self.n_missing += n
         while self.next_event <= now:
-            event = Event(onset=self.next_event, label=str(self.rng.choice(self.classes)), code=self.n_events)
+            if self.n_events % self.average == 0:
+                self.stimulus = str(self.rng.choice(self.classes))
+            label = self.stimulus if self.markers else ""
+            event = Event(onset=self.next_event, label=label, code=self.n_events)
             self.publisher.send(event)
             self.pending.append(event)
+            self.provisional += [(event.onset + until, until, event) for until in self.early]
             self.n_events += 1
             self.next_event += 1 / self.rate
-        while self.pending and self.pending[0].onset + DECISION_AFTER_S <= now:
+        self.provisional.sort(key=lambda due: due[:2])
+        while self.provisional and self.provisional[0][0] <= now:
+            _, until, event = self.provisional.pop(0)
+            if with_eeg:
+                self.publisher.send(self._answer(event, until))
+        while self.pending and self.pending[0].onset + EPOCH_S[1] <= now:
             self._decide(self.pending.pop(0), with_eeg)
         if self.next_status <= now:
             self.next_status = now + 1.0
@@ -147,17 +175,28 @@ class SyntheticDecoder:
             self.refusals[reason] += 1
             self.publisher.send(Refusal(event=event, reason=reason, detail="made up"))
             return
+        self.n_retrievals += 1
+        self.publisher.send(self._answer(event))
+
+    def _answer(self, event: Event, until: float | None = None) -> Retrieval:
+        """Return a final answer, or a provisional one from the signal up to `until` (s)."""
         others = [str(label) for label in self.rng.permutation(self.classes) if label != event.label][:5]
-        if self.rng.random() < self.hits:
+        if event.label and self.rng.random() < self.hits:
             others.insert(int(self.rng.integers(0, 3)) if len(self.classes) > 5 else 0, event.label)
-        elif len(self.classes) <= 5:
+        elif event.label and len(self.classes) <= 5:
             others.append(event.label)
         scores = np.sort(self.rng.dirichlet(np.full(len(others[:5]) + 1, 0.7))[:-1])[::-1]
         latency = {name: float(ms * self.rng.gamma(8, 1 / 8)) for name, ms in STEPS_MS.items()}
         latency["total"] = sum(latency.values()) + 0.3
-        self.n_retrievals += 1
-        self.publisher.send(
-            Retrieval(event=event, labels=tuple(others[:5]), scores=scores.astype(np.float32), latency_ms=latency)
+        return Retrieval(
+            event=event,
+            labels=tuple(others[:5]),
+            scores=scores.astype(np.float32),
+            n_averaged=event.code % self.average + 1,
+            until=until,
+            sure=self.sure is not None and bool(scores[0] >= self.sure),
+            warnings=self.info.warnings,
+            latency_ms=latency,
         )
 
     def status(self, state: str = "LIVE") -> Status:
@@ -176,6 +215,11 @@ class SyntheticDecoder:
             lag_s=0.0,
             latency_ms={},
             n_classes=len(self.classes),
+            tmin=EPOCH_S[0],
+            tmax=EPOCH_S[1],
+            drift_ppm=11.6,
+            jitter_ms=0.4,
+            warnings=self.info.warnings,
         )
 
 
@@ -189,6 +233,11 @@ def main() -> None:
     parser.add_argument("--classes", default="60", help="a number, or names with commas between them")
     parser.add_argument("--hits", type=float, default=0.4)
     parser.add_argument("--refuse", type=float, default=0.03)
+    parser.add_argument("--early", default="", help="milliseconds of provisional answers, with commas between them")
+    parser.add_argument("--average", type=int, default=1, help="presentations of one stimulus in succession")
+    parser.add_argument("--sure", type=float, help="probability from which an answer is sure")
+    parser.add_argument("--without-markers", action="store_true", help="decode windows of which nothing is known")
+    parser.add_argument("--warn", action="append", default=[], metavar="WORDS", help="a warning; may be repeated")
     parser.add_argument("--gap", type=float, nargs=2, metavar=("FROM", "TO"), help="no EEG between these seconds")
     parser.add_argument("--make-gallery", type=Path, help="write a gallery of made-up pictures here")
     parser.add_argument("--gallery", type=Path, help="take the classes from this gallery")
@@ -213,6 +262,11 @@ def main() -> None:
         rate=options.rate,
         hits=options.hits,
         refuse=options.refuse,
+        early=tuple(float(ms) / 1e3 for ms in options.early.split(",") if ms),
+        average=options.average,
+        sure=options.sure,
+        markers=not options.without_markers,
+        warnings=tuple(options.warn),
         seed=options.seed,
     )
     print(f"publishing on {publisher.address}", flush=True)

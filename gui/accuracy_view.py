@@ -27,6 +27,8 @@ class AccuracyView(Panel):
 
     def subtitle(self) -> str:
         """Return how many decisions have been scored, and how many could not be."""
+        if self.state.is_unmarked:
+            return "without markers, no answer can be judged"
         accuracy = self.state.accuracy
         n = accuracy.scores()[0].n
         text = f"{n} decision{'' if n == 1 else 's'} seen here"
@@ -98,12 +100,11 @@ class AccuracyView(Panel):
         """Draw a tick per decided event, the newest at the right: high for the best answer, low for a miss."""
         theme, strip = self.theme, self.strip_rect()
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
-        decided = [mark for mark in self.state.marks if mark.verdict != "pending"]
+        decided = [mark for mark in self.state.marks if mark.verdict != "pending" and mark.event.label]
         n = int(strip.width() / TICK_WIDTH)
-        if not decided:
+        if not decided and not self.state.is_unmarked:
             painter.setFont(font(11))
             draw_text(painter, strip, "one tick per event will stand here", theme.color("faint"), CENTRE)
-            return
         for i, mark in enumerate(reversed(decided[-n:])):
             height, colour = {
                 "hit": (1.0, theme.color("accent")),

@@ -16,8 +16,9 @@ from necomimi.records import Chunk, Event, Refusal, Retrieval, Status
 from .accuracy import TOP_K, Accuracy
 from .eeg_ring import EEGRing
 from .latency import LatencyHistory
+from .mark import Mark
 
-__all__ = ["MAX_WINDOW_S", "NO_EEG_S", "DisplayState", "Mark", "Source"]
+__all__ = ["MAX_WINDOW_S", "NO_EEG_S", "DisplayState", "Source"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,27 +29,6 @@ NO_EEG_S = 1.0
 LATE_S = 0.5
 NEW_RUN_S = 1.0  # a later event with a lower number is of another run
 BACKWARD_S = 1.0  # stamps that step back further than this begin another recording
-
-Verdict = Literal["pending", "hit", "five", "miss", "unscored", "refused"]
-
-
-@dataclass(slots=True)
-class Mark:
-    """One event and what became of it.
-
-    Parameters
-    ----------
-    event : Event
-    verdict : str
-        "pending"; "hit" (best answer), "five" (among the five best), "miss", "unscored" (its label is no class of the
-        decoder); or "refused".
-    reason : str
-        Why it was refused.
-    """
-
-    event: Event
-    verdict: Verdict = "pending"
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +61,15 @@ class DisplayState:
     eeg : EEGRing or None
     marks : deque of Mark
         The newest events, in order of arrival.
-    decision : Retrieval or None
-        The newest one, and when it arrived: `decided_at` (s).
+    newest : Mark or None
+        The newest event that has, or had, an answer.
     accuracy : Accuracy
-        Of this run of the decoder, as far as this process has seen it.
+        Of this run of the decoder, as far as this process has seen it; final answers only.
     latency : LatencyHistory
     status : Status or None
         What the decoder last said of itself.
     n_decisions : int
-        Retrievals and refusals seen in this run.
+        Final retrievals and refusals seen in this run.
     version : int
         Grows with every record that changes more than the traces.
     """
@@ -106,14 +86,15 @@ class DisplayState:
 
     def _begin_run(self) -> None:
         """Forget what belongs to one run of the decoder; the signal and the marks go on."""
-        self.decision: Retrieval | None = None
-        self.decided_at = 0.0
+        self.newest: Mark | None = None
         self.accuracy = Accuracy(self.gallery.classes if self.gallery is not None else ())
         self.latency = LatencyHistory()
         self.status: Status | None = None
+        self._warnings: tuple[str, ...] = ()
         self.n_decisions = 0
         self._by_code: dict[int, Mark] = {}
         self._last: Event | None = None  # the event with the highest code
+        self._last_retrieved = -1  # the highest code with a final answer
 
     def update(self, record: Record, arrived: float) -> None:
         """Enter a record that arrived at `arrived` (s, LSL clock)."""
@@ -128,7 +109,7 @@ class DisplayState:
                 self._update_decision(record, arrived)
             case Refusal():
                 mark = self._mark(record.event)
-                mark.verdict, mark.reason = "refused", record.reason
+                mark.verdict, mark.answer, mark.answered_at = "refused", record, arrived
                 self.n_decisions += 1
             case Status():
                 self._update_status(record)
@@ -167,14 +148,26 @@ class DisplayState:
         return mark
 
     def _update_decision(self, decision: Retrieval, arrived: float) -> None:
-        """Enter an answer: score it, and remember how long it took."""
+        """Enter an answer; a provisional one gives way to any that knows more of its event."""
         mark = self._mark(decision.event)
-        truth = self.class_of(decision.event.label)
-        self.accuracy.add(truth, decision.labels)
-        self.latency.add(arrived, decision.latency_ms)
-        self.decision, self.decided_at = decision, arrived
+        if not mark.yields_to(decision):
+            return
+        mark.answer, mark.answered_at = decision, arrived
+        if self.newest is None or mark.event.code > self.newest.event.code:
+            self.newest = mark
+        self._warnings = tuple(dict.fromkeys((*self._warnings, *decision.warnings)))
+        if decision.until is None:
+            self._score(mark, decision)
+
+    def _score(self, mark: Mark, decision: Retrieval) -> None:
+        """Enter a final answer: judge it where the truth is known, and remember how long it took."""
+        self.latency.add(mark.answered_at, decision.latency_ms)
         self.n_decisions += 1
-        if not self.accuracy.knows(truth):
+        self._last_retrieved = max(self._last_retrieved, mark.event.code)
+        truth = self.class_of(mark.event.label)
+        if truth:
+            self.accuracy.add(truth, decision.labels)
+        if not truth or not self.accuracy.knows(truth):
             mark.verdict = "unscored"
         elif decision.labels and decision.labels[0] == truth:
             mark.verdict = "hit"
@@ -188,7 +181,26 @@ class DisplayState:
             logger.info("the decoder's counters began again: a new run")
             self._begin_run()
         self.status = status
+        self._warnings = tuple(status.warnings)
         self.accuracy.n_classes = status.n_classes
+
+    def awaits(self, mark: Mark) -> bool:
+        """Return whether the final word on an event of this run is still to come: answers come in order."""
+        is_current = self._by_code.get(mark.event.code) is mark
+        return mark.verdict == "pending" and is_current and self._last_retrieved < mark.event.code
+
+    @property
+    def is_unmarked(self) -> bool:
+        """Whether the decoder works without markers, so that nothing is known of what was seen."""
+        return self.newest is not None and not self.newest.event.label
+
+    @property
+    def epoch_s(self) -> tuple[float, float] | None:
+        """First and last second of an epoch from the onset, on the LSL clock; None where the decoder does not say."""
+        if self.status is None or self.status.tmin == self.status.tmax:
+            return None
+        speed = self.eeg.info.speed if self.eeg is not None else 1.0
+        return self.status.tmin / speed, self.status.tmax / speed
 
     @property
     def shows_five(self) -> bool:
@@ -218,12 +230,14 @@ class DisplayState:
         embedded = gallery is not None and gallery.thumbnails is not None and gallery.space.startswith("embedded")
         return "Graphics: Twemoji, CC BY 4.0" if embedded else ""
 
-    @property
-    def notice(self) -> str:
-        """A contradiction that the person watching should know of, or ""."""
-        if self.gallery is None or self.status is None or self.status.n_classes in (0, len(self.gallery.classes)):
-            return ""
-        return f"this gallery has {len(self.gallery.classes)} classes, the decoder's {self.status.n_classes}"
+    def warnings(self, now: float) -> list[str]:
+        """Return what needs a person at `now` (s, LSL clock): the decoder's warnings, and a gallery that is not its."""
+        is_silent = self._heard_at is None or now - self._heard_at > SILENT_S
+        found = [] if is_silent else list(self._warnings)
+        n_classes = self.status.n_classes if self.status is not None else 0
+        if self.gallery is not None and n_classes not in (0, len(self.gallery.classes)):
+            found.append(f"this gallery has {len(self.gallery.classes)} classes, the decoder's {n_classes}")
+        return found
 
     def eeg_silence(self, now: float) -> float | None:
         """Return the seconds since EEG last arrived; None before the first."""
@@ -251,4 +265,8 @@ class DisplayState:
         if age > LATE_S:
             return Source("trouble", f"EEG is {age:.1f} s old", "the decoder or this window does not keep up")
         info = self.eeg.info
-        return Source("live", "live", f"{info.name} · {len(info.ch_names)} channels · {info.sfreq:g} Hz")
+        detail = f"{info.name} · {len(info.ch_names)} channels · {info.sfreq:g} Hz"
+        if status is not None and (status.drift_ppm or status.jitter_ms):
+            drift = f"{status.drift_ppm:+.0f}".replace("-", "−")
+            detail += f" · drift {drift} ppm · jitter {status.jitter_ms:.1f} ms"
+        return Source("live", "live", detail)

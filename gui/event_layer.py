@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 from pyqtgraph.Qt import QtCore, QtGui
 
-from .display_state import Mark
+from necomimi.records import Refusal
+
+from .mark import Mark
 from .panel import CENTRE, LEFT, draw_text, readable
 from .theme import Theme, font
 
-__all__ = ["SHADE_S", "Labels", "Timeline", "draw_gaps", "draw_marks", "draw_refusals"]
+__all__ = ["SHADE_S", "Labels", "Timeline", "draw_gaps", "draw_marks", "draw_refusals", "refused_spans"]
 
 LABEL_HEIGHT = 16
 LABEL_WIDTH = 84  # pixels that a label should get: labels of quick events take turns on several lines
 LABEL_LIMIT = 220  # and what it gets at most
 MAX_LABEL_LINES = 5
 LINE_PER_HEIGHT = 110  # the labels take no more than a line for this many pixels
-SHADE_S = 1.0  # a refused event is shaded up to the next one, and no longer than this
+SHADE_S = 1.0  # what a refused event is shaded for at most, where the decoder does not say how long its epochs are
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Labels:
         Parameters
         ----------
         marks : list of Mark
-            What is on the screen; with fewer than two there is no telling, and None is returned.
+            Whose lines are on the screen; with fewer than two there is no telling, and None is returned.
         second, height : float
             Pixels per second, and of the whole view.
         """
@@ -89,16 +91,50 @@ class Labels:
         return None if code % self.stride else (code // self.stride) % self.n_lines
 
 
-def draw_refusals(painter: Any, timeline: Timeline, marks: list[Mark], theme: Theme) -> None:
-    """Shade from each refused event to the next event."""
-    plot = timeline.plot
+def refused_spans(marks: list[Mark], epoch_s: tuple[float, float] | None) -> list[tuple[float, float, Refusal]]:
+    """Return where the signal was refused.
+
+    Parameters
+    ----------
+    marks : list of Mark
+    epoch_s : tuple of float, or None
+        First and last second of an epoch from the onset; without it, an epoch is taken to end at the next event.
+
+    Returns
+    -------
+    list of (start, stop, refusal)
+        Seconds on the LSL clock, ascending; epochs that overlap are one span, with the first one's refusal.
+    """
     ordered = sorted(marks, key=lambda mark: mark.event.onset)
     following = [mark.event.onset for mark in ordered[1:]] + [math.inf]
-    for mark, until in zip(ordered, following, strict=False):
-        if mark.verdict == "refused":
-            left = timeline.x(mark.event.onset)
-            right = timeline.x(min(until, mark.event.onset + SHADE_S, timeline.end))
-            painter.fillRect(QtCore.QRectF(left, plot.top(), right - left, plot.height()), theme.color("trouble", 0.16))
+    spans: list[tuple[float, float, Refusal]] = []
+    for mark, next_onset in zip(ordered, following, strict=False):
+        if not isinstance(mark.answer, Refusal):
+            continue
+        tmin, tmax = epoch_s or (0.0, min(next_onset - mark.event.onset, SHADE_S))
+        start, stop = mark.event.onset + tmin, mark.event.onset + tmax
+        if spans and start <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], stop, spans[-1][2])
+        else:
+            spans.append((start, stop, mark.answer))
+    return spans
+
+
+def draw_refusals(painter: Any, timeline: Timeline, spans: list[tuple[float, float, Refusal]], theme: Theme) -> None:
+    """Shade refused signal, as `refused_spans` gives it; above what no event's label names, write the reason."""
+    plot = timeline.plot
+    painter.setFont(font(10))
+    limit = math.inf  # where the next span to the right begins
+    for start, stop, refusal in reversed(spans):
+        left, right = max(timeline.x(start), plot.left()), timeline.x(min(stop, timeline.end))
+        if right <= left:
+            continue
+        painter.fillRect(QtCore.QRectF(left, plot.top(), right - left, plot.height()), theme.color("trouble", 0.16))
+        if not refusal.event.label:
+            width = min(limit - left, LABEL_LIMIT) - 7
+            box = QtCore.QRectF(left + 4, plot.top() - LABEL_HEIGHT, width, LABEL_HEIGHT)
+            draw_text(painter, box, refusal.reason, theme.color("trouble"), LEFT)
+        limit = left
 
 
 def draw_gaps(painter: Any, timeline: Timeline, gaps: Iterable[tuple[float, float]], theme: Theme) -> None:
@@ -133,8 +169,8 @@ def draw_marks(painter: Any, timeline: Timeline, marks: list[Mark], labels: Labe
         top = plot.top() - labels.height + line * LABEL_HEIGHT
         painter.drawLine(QtCore.QPointF(x, top + 2), QtCore.QPointF(x, plot.top()))
         text = readable(mark.event.label)
-        if mark.verdict == "refused":
-            text = f"{mark.reason}: {text}"
+        if isinstance(mark.answer, Refusal):
+            text = f"{mark.answer.reason}: {text}"
         width = min(taken.get(line, math.inf) - x, LABEL_LIMIT) - 7
         if width > 12:
             draw_text(painter, QtCore.QRectF(x + 4, top, width, LABEL_HEIGHT), text, theme.color(role), LEFT)

@@ -1,4 +1,4 @@
-"""Say in one line what is being watched: DisplayState -> state of the stream in words."""
+"""Say what is being watched, and what needs a person: DisplayState -> state of the stream, warnings, in words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Any
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from .display_state import DisplayState
-from .panel import LEFT, MARGIN, RIGHT, draw_text
+from .panel import LEFT, MARGIN, RADIUS, RIGHT, draw_text
 from .theme import Theme, font
 
 __all__ = ["HeaderView"]
 
 HEIGHT = 40
+WARNING_HEIGHT = 22
+WARNING_MARGIN = 4
+SPACE_BELOW = 8  # as between the panels
+MAX_WARNINGS = 4
 
 
 class HeaderView(QtWidgets.QWidget):
-    """The name of the program, a dot and words for the state of the source, and what else must be said."""
+    """The name of the program, a dot and words for the state of the source, the feed; below, a line per warning."""
 
     def __init__(self, state: DisplayState, theme: Theme) -> None:
         super().__init__()
@@ -35,13 +39,24 @@ class HeaderView(QtWidgets.QWidget):
         """Describe the state at `now` (s, LSL clock); `n_lost` records were dropped or refused on their way here."""
         self.now = now
         self.n_lost = n_lost
+        n_warnings = len(self.warnings())
+        height = HEIGHT + (n_warnings * WARNING_HEIGHT + 2 * WARNING_MARGIN + SPACE_BELOW if n_warnings else 0)
+        if height != self.height():
+            self.setFixedHeight(height)
         self.update()
 
-    def remarks(self) -> str:
-        """Return what stands at the right: a contradiction or a loss if there is one, else the feed's address."""
+    def warnings(self) -> list[str]:
+        """Return what needs a person: what the decoder warns of, and what this window finds wrong."""
+        found = self.state.warnings(self.now)
         if self.n_lost:
-            return f"{self.n_lost} records were lost on the way to this window"
-        return self.state.notice or self.state.address
+            found.append(f"{self.n_lost} records were lost on the way to this window")
+        if len(found) > MAX_WARNINGS:
+            found[MAX_WARNINGS - 1 :] = [f"{found[MAX_WARNINGS - 1]}   (and {len(found) - MAX_WARNINGS} more)"]
+        return found
+
+    def warnings_rect(self) -> Any:
+        """Return the QRectF of the ground that the warnings stand on."""
+        return QtCore.QRectF(0, HEIGHT, self.width(), self.height() - HEIGHT - SPACE_BELOW)
 
     def dot_rect(self) -> Any:
         """Return the QRectF of the dot."""
@@ -49,13 +64,13 @@ class HeaderView(QtWidgets.QWidget):
         return QtCore.QRectF(MARGIN + painter_font.horizontalAdvance("necomimi") + 20, HEIGHT / 2 - 5, 10, 10)
 
     def paintEvent(self, event: Any) -> None:
-        """Draw the line."""
+        """Draw the line and the warnings."""
         theme = self.theme
         source = self.state.source(self.now)
         painter = QtGui.QPainter(self)
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), theme.color("window"))
-        line = QtCore.QRectF(self.rect()).adjusted(MARGIN, 0, -MARGIN, 0)
+        line = QtCore.QRectF(MARGIN, 0, self.width() - 2 * MARGIN, HEIGHT)
         painter.setFont(font(15, bold=True))
         draw_text(painter, line, "necomimi", theme.color("text"))
         role = {"live": "accent", "trouble": "trouble", "waiting": "faint"}[source.level]
@@ -64,11 +79,9 @@ class HeaderView(QtWidgets.QWidget):
         painter.setBrush(theme.color(role))
         painter.drawEllipse(dot)
         painter.setFont(font(11))
-        remarks = self.remarks()
-        warns = bool(self.n_lost or self.state.notice)
-        n_remarks = min(painter.fontMetrics().horizontalAdvance(remarks) + 2, line.width() / 2)
-        right = QtCore.QRectF(line.right() - n_remarks, 0, n_remarks, HEIGHT)
-        draw_text(painter, right, remarks, theme.color("trouble" if warns else "muted"), RIGHT)
+        width = min(painter.fontMetrics().horizontalAdvance(self.state.address) + 2, line.width() / 3)
+        right = QtCore.QRectF(line.right() - width, 0, width, HEIGHT)
+        draw_text(painter, right, self.state.address, theme.color("muted"), RIGHT)
         painter.setFont(font(13, bold=True))
         left = dot.right() + 8
         draw_text(
@@ -83,4 +96,22 @@ class HeaderView(QtWidgets.QWidget):
         rest = QtCore.QRectF(left, 0, right.left() - left - 10, HEIGHT)
         if rest.width() > 40:
             draw_text(painter, rest, source.detail, theme.color("muted"), LEFT)
+        self._draw_warnings(painter)
         painter.end()
+
+    def _draw_warnings(self, painter: Any) -> None:
+        """Draw a line per warning on one ground of the trouble colour, thinned."""
+        theme, ground, warnings = self.theme, self.warnings_rect(), self.warnings()
+        if not warnings:
+            return
+        painter.setPen(QtCore.Qt.PenStyle.NoPen)
+        painter.setBrush(theme.blend("trouble", 0.16))
+        painter.drawRoundedRect(ground, RADIUS, RADIUS)
+        painter.setBrush(theme.color("trouble"))
+        painter.drawRoundedRect(QtCore.QRectF(ground.left(), ground.top(), 4, ground.height()), 2, 2)
+        painter.setFont(font(13))
+        left = ground.left() + MARGIN
+        for i, warning in enumerate(warnings):
+            top = ground.top() + WARNING_MARGIN + i * WARNING_HEIGHT
+            line = QtCore.QRectF(left, top, ground.right() - left - MARGIN, WARNING_HEIGHT)
+            draw_text(painter, line, warning, theme.color("text"), LEFT)

@@ -1,4 +1,4 @@
-"""Show the picture that was seen: event of a decision -> picture, label."""
+"""Show the picture that was seen: Mark -> picture, label."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Any
 
 from pyqtgraph.Qt import QtCore
 
-from necomimi.records import Retrieval
-
 from .display_state import DisplayState
+from .mark import Mark
 from .panel import CENTRE, LEFT, MARGIN, Panel, draw_picture, draw_text, readable
 from .theme import Theme, font
 
@@ -26,28 +25,28 @@ class ImageView(Panel):
 
     def __init__(self, state: DisplayState, theme: Theme) -> None:
         super().__init__("Shown", state, theme)
-        self.decision: Retrieval | None = None
+        self.mark: Mark | None = None
         self._age = ""
         self.setMinimumSize(290, 130)
 
-    def show_decision(self, decision: Retrieval | None) -> None:
-        """Show the event of a decision."""
-        self.decision = decision
+    def show_mark(self, mark: Mark | None) -> None:
+        """Show an event."""
+        self.mark = mark
         self.update()
 
     def advance(self, now: float) -> None:
-        """Say how old the decision is at `now` (s, LSL clock), once it is old."""
-        age = now - self.state.decided_at
-        text = f"{age:.0f} s ago" if self.decision is not None and age > OLD_S else ""
+        """Say how old the answer is at `now` (s, LSL clock), once it is old."""
+        age = 0.0 if self.mark is None else now - self.mark.answered_at
+        text = f"{age:.0f} s ago" if age > OLD_S else ""
         if text != self._age:
             self._age = text
             self.update()
 
     def subtitle(self) -> str:
         """Return the number of the event."""
-        if self.decision is None:
+        if self.mark is None:
             return ""
-        return f"event {self.decision.event.code}" + (f"   ·   decoded {self._age}" if self._age else "")
+        return f"event {self.mark.event.code}" + (f"   ·   decoded {self._age}" if self._age else "")
 
     def _is_wide(self) -> bool:
         """Return whether the label stands beside the picture rather than below."""
@@ -66,12 +65,13 @@ class ImageView(Panel):
     def paint(self, painter: Any, body: Any) -> None:
         """Draw the picture, its label, and whose it is."""
         theme = self.theme
-        if self.decision is None:
+        if self.mark is None or not self.mark.event.label:
+            words = "nothing decoded yet" if self.mark is None else "no markers: what is seen is not known"
             painter.setFont(font(12))
-            draw_text(painter, body, "nothing decoded yet", theme.color("muted"), CENTRE)
+            draw_text(painter, body, words, theme.color("muted"), CENTRE)
             return
-        label = readable(self.state.class_of(self.decision.event.label))
-        pixels = self.state.thumbnail(self.decision.event.label)
+        label = readable(self.state.class_of(self.mark.event.label))
+        pixels = self.state.thumbnail(self.mark.event.label)
         if pixels is None:
             painter.setFont(font(22, bold=True))
             draw_text(painter, body, label, theme.color("text"), CENTRE)

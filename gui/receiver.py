@@ -6,10 +6,8 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
-import zmq
-
-from necomimi.errors import FeedError
 from necomimi.feed import DEFAULT_ADDRESS, Record, Subscriber
 from necomimi.lsl import local_clock
 from necomimi.records import Chunk, Event, Refusal, Retrieval, Status
@@ -36,24 +34,26 @@ class Receiver:
         Records kept at most.
     clock : callable
         Seconds, on the clock of the records' time stamps.
+    keys : Path, optional
+        Folder of the keys for an encrypted feed.
 
     Raises
     ------
     FeedError
         The address is not one that ZeroMQ can connect to.
+    ConfigError
+        The keys are not there.
     """
 
     def __init__(
-        self, address: str = DEFAULT_ADDRESS, capacity: int = CAPACITY, clock: Callable[[], float] = local_clock
+        self,
+        address: str = DEFAULT_ADDRESS,
+        capacity: int = CAPACITY,
+        clock: Callable[[], float] = local_clock,
+        *,
+        keys: Path | None = None,
     ) -> None:
-        try:
-            self._subscriber = Subscriber(address, topics=(Chunk, Event, Retrieval, Refusal, Status))
-        except zmq.ZMQError as error:
-            raise FeedError(
-                f"feed address {address!r}: {error.strerror}",
-                f"an address such as {DEFAULT_ADDRESS}",
-                "give the address of the decoder's --feed",
-            ) from error
+        self._subscriber = Subscriber(address, (Chunk, Event, Retrieval, Refusal, Status), keys=keys)
         self.address = address
         self.n_dropped = 0
         self._clock = clock
@@ -66,6 +66,11 @@ class Receiver:
     def n_refused(self) -> int:
         """Messages passed over because they were malformed."""
         return self._subscriber.n_refused
+
+    @property
+    def problem(self) -> str:
+        """Why the decoder's feed, though it is there, is not for us, in words; "" while nothing is wrong."""
+        return self._subscriber.problem
 
     def start(self) -> None:
         """Begin to listen."""

@@ -1,4 +1,4 @@
-"""Show what was read from the EEG: Retrieval -> five labels, pictures, probabilities."""
+"""Show what was read from the EEG: Mark -> five labels, pictures, probabilities, or the refusal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 from pyqtgraph.Qt import QtCore, QtGui
 
-from necomimi.records import Retrieval
+from necomimi.records import Refusal, Retrieval
 
 from .accuracy import TOP_K
 from .display_state import DisplayState
+from .mark import Mark
 from .panel import CENTRE, LEFT, RIGHT, Panel, draw_picture, draw_text, readable
 from .theme import Theme, font
 
@@ -17,32 +18,51 @@ __all__ = ["RetrievalView"]
 
 FOOT_HEIGHT = 22
 MAX_ROW_HEIGHT = 62
+SURE_WIDTH = 36
+FIGURE_WIDTH = 62  # of a percentage
+PROVISIONAL = 0.65  # opacity of an answer that is not the last one
 
 
 class RetrievalView(Panel):
-    """The best labels of one decision, each with its picture and probability; the right one is in the accent colour."""
+    """The best labels for one event, each with its picture and probability; the right one is in the accent colour.
+
+    A provisional answer is paler, and says how much signal it rests on; a sure one says so.
+    """
 
     def __init__(self, state: DisplayState, theme: Theme) -> None:
         super().__init__("Read from the EEG", state, theme)
-        self.decision: Retrieval | None = None
+        self.mark: Mark | None = None
         self.setMinimumSize(290, 190)
 
-    def show_decision(self, decision: Retrieval | None) -> None:
-        """Show a decision."""
-        self.decision = decision
+    def show_mark(self, mark: Mark | None) -> None:
+        """Show what was said of an event."""
+        self.mark = mark
         self.update()
 
+    @property
+    def decision(self) -> Retrieval | None:
+        """The answer on show, if it is none of refusal and silence."""
+        answer = None if self.mark is None else self.mark.answer
+        return answer if isinstance(answer, Retrieval) else None
+
     def subtitle(self) -> str:
-        """Return how many classes there were to choose from."""
-        n_classes = self.state.accuracy.n_classes
+        """Return what the answer rests on; where that is one whole epoch, how many classes there were."""
+        decision, n_classes = self.decision, self.state.accuracy.n_classes
+        n_averaged, until = (1, None) if decision is None else (decision.n_averaged, decision.until)
+        if until is not None:
+            after = f"after {1e3 * until:.0f} ms"
+            return f"mean of {n_averaged}, {after}" if n_averaged > 1 else after
+        if n_averaged > 1:
+            return f"mean of {n_averaged} presentations"
         return f"of {n_classes} classes" if n_classes else ""
 
     def row_rects(self) -> list[Any]:
         """Return one QRectF per label."""
-        if self.decision is None:
+        decision = self.decision
+        if decision is None:
             return []
         body = self.body()
-        n_rows = min(len(self.decision.labels), TOP_K)
+        n_rows = min(len(decision.labels), TOP_K)
         height = int(min((body.height() - FOOT_HEIGHT) / TOP_K, MAX_ROW_HEIGHT))
         return [QtCore.QRectF(body.left(), body.top() + i * height, body.width(), height) for i in range(n_rows)]
 
@@ -57,24 +77,38 @@ class RetrievalView(Panel):
         return row.height() + 4 if gallery is not None and gallery.thumbnails is not None else 0.0
 
     def paint(self, painter: Any, body: Any) -> None:
-        """Draw the rows and what became of the right answer."""
+        """Draw the rows and what became of the right answer, or why there are none."""
         theme, decision = self.theme, self.decision
         if decision is None:
-            painter.setFont(font(12))
-            draw_text(painter, body, "nothing decoded yet", theme.color("muted"), CENTRE)
+            self._draw_words(painter, body)
             return
+        painter.setOpacity(PROVISIONAL if decision.until is not None else 1.0)
         truth = self.state.class_of(decision.event.label)
-        for row, label, score in zip(self.row_rects(), decision.labels, decision.scores, strict=False):
-            self._draw_row(painter, row, label, float(score), label == truth)
-        if truth not in decision.labels[:TOP_K]:
+        for i, (row, label, score) in enumerate(zip(self.row_rects(), decision.labels, decision.scores, strict=False)):
+            self._draw_row(painter, row, label, float(score), label == truth, decision.sure and i == 0)
+        if truth and truth not in decision.labels[:TOP_K]:
             known = self.state.accuracy.knows(truth)
             remark = "is not among these" if known else "is no class of this decoder"
             painter.setFont(font(11))
             line = QtCore.QRectF(body.left(), body.bottom() - FOOT_HEIGHT + 6, body.width(), FOOT_HEIGHT)
             draw_text(painter, line, f"{readable(truth)} {remark}", theme.color("muted"), LEFT)
 
-    def _draw_row(self, painter: Any, row: Any, label: str, score: float, right: bool) -> None:
-        """Draw a picture, a label, a percentage, and a bar."""
+    def _draw_words(self, painter: Any, body: Any) -> None:
+        """Say that nothing has been decoded, or was refused and why."""
+        refusal = None if self.mark is None else self.mark.answer
+        if not isinstance(refusal, Refusal):
+            painter.setFont(font(12))
+            draw_text(painter, body, "nothing decoded yet", self.theme.color("muted"), CENTRE)
+            return
+        middle = body.center().y()
+        painter.setFont(font(16))
+        line = QtCore.QRectF(body.left(), middle - 26, body.width(), 24)
+        draw_text(painter, line, f"refused: {refusal.reason}", self.theme.color("trouble"), CENTRE)
+        painter.setFont(font(12))
+        draw_text(painter, line.translated(0, 26), refusal.detail, self.theme.color("muted"), CENTRE)
+
+    def _draw_row(self, painter: Any, row: Any, label: str, score: float, right: bool, sure: bool) -> None:
+        """Draw a picture, a label, a percentage, and a bar; a sure label gets that word in the accent colour."""
         theme = self.theme
         side = row.height() - 8
         pixels = self.state.thumbnail(label)
@@ -87,7 +121,11 @@ class RetrievalView(Panel):
         painter.setFont(font(12 if low else 13, bold=right))
         draw_text(painter, baseline, f"{100 * score:.1f} %", theme.color("accent" if right else "muted"), RIGHT)
         text = f"{readable(label)}  ✓" if right else readable(label)
-        draw_text(painter, baseline.adjusted(0, 0, -62, 0), text, theme.color("accent" if right else "text"), LEFT)
+        words = baseline.adjusted(0, 0, -FIGURE_WIDTH - (SURE_WIDTH + 8 if sure else 0), 0)
+        draw_text(painter, words, text, theme.color("accent" if right else "text"), LEFT)
+        if sure:
+            left = words.left() + min(painter.fontMetrics().horizontalAdvance(text), words.width()) + 8
+            self._draw_sure(painter, QtCore.QRectF(left, words.center().y() - 8, SURE_WIDTH, 16))
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(theme.color("line"))
         painter.drawRoundedRect(bar, 2.5, 2.5)
@@ -101,3 +139,11 @@ class RetrievalView(Panel):
         painter.drawRect(filled)
         painter.restore()
         painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
+
+    def _draw_sure(self, painter: Any, box: Any) -> None:
+        """Announce: the word on a ground of the accent colour."""
+        painter.setPen(QtCore.Qt.PenStyle.NoPen)
+        painter.setBrush(self.theme.color("accent"))
+        painter.drawRoundedRect(box, 8, 8)
+        painter.setFont(font(11, bold=True))
+        draw_text(painter, box, "sure", self.theme.color("panel"), CENTRE)

@@ -9,14 +9,7 @@ import numpy as np
 from pyqtgraph.Qt import QtCore, QtGui
 
 from .display_state import NO_EEG_S, DisplayState
-from .event_layer import (
-    SHADE_S,
-    Labels,
-    Timeline,
-    draw_gaps,
-    draw_marks,
-    draw_refusals,
-)
+from .event_layer import SHADE_S, Labels, Timeline, draw_gaps, draw_marks, draw_refusals, refused_spans
 from .panel import CENTRE, MARGIN, RIGHT, Panel, draw_text
 from .raster import coverage
 from .theme import Theme, font
@@ -152,8 +145,10 @@ class TraceView(Panel):
         if ring is None:
             self._draw_message(painter, body)
             return
-        start = self.now - self.window_s
-        marks = [mark for mark in self.state.marks if start - SHADE_S < mark.event.onset <= self.now]
+        epoch_s = self.state.epoch_s
+        start = self.now - self.window_s - (epoch_s[1] if epoch_s else SHADE_S)
+        recent = [mark for mark in self.state.marks if start < mark.event.onset <= self.now]
+        marks = [mark for mark in recent if mark.event.label]
         second = (body.width() - self._gutter()) / self.window_s
         self._labels = Labels.fitting(marks, second, body.height()) or self._labels
         plot = self.plot_rect()
@@ -166,7 +161,7 @@ class TraceView(Panel):
         self._draw_grid(painter, plot, timeline.second)
         painter.save()
         painter.setClipRect(plot.adjusted(0, -self._labels.height, 0, 0))
-        draw_refusals(painter, timeline, marks, self.theme)
+        draw_refusals(painter, timeline, refused_spans(recent, epoch_s), self.theme)
         draw_marks(painter, timeline, marks, self._labels, self.theme)
         draw_gaps(painter, timeline, ring.gaps, self.theme)
         painter.restore()

@@ -44,6 +44,7 @@ def command(
         Path | None,
         typer.Option(help="Gallery or decoder directory, for the pictures; without it labels only."),
     ] = None,
+    keys: Annotated[Path | None, typer.Option(help="Folder of the keys for an encrypted feed (necomimi keys).")] = None,
     theme: Annotated[Literal["dark", "light", "auto"], typer.Option(help="Colours.")] = "auto",
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Close after this many seconds.")] = None,
     screenshot: Annotated[
@@ -72,13 +73,14 @@ def command(
     pictures = None if gallery is None else load_gallery(gallery)
     if seconds is None and screenshot is not None:
         seconds = SCREENSHOT_AFTER_S
-    _run(feed, pictures, theme, seconds, screenshot)
+    _run(feed, keys, pictures, theme, seconds, screenshot)
     if screenshot is not None:
         console.print(f"screenshot: {screenshot}")
 
 
 def _run(
     feed: str,
+    keys: Path | None,
     gallery: Gallery | None,
     theme: Literal["dark", "light", "auto"],
     seconds: float | None,
@@ -97,7 +99,7 @@ def _run(
     from .window import ViewerWindow
 
     QtCore.qInstallMessageHandler(_log_qt)
-    receiver = Receiver(feed)
+    receiver = Receiver(feed, keys=keys)
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["necomimi"])
 
     def give_up(*error: Any) -> None:

@@ -11,12 +11,14 @@ from pyqtgraph.Qt import QtCore, QtWidgets
 
 from necomimi.errors import ConfigError
 from necomimi.lsl import local_clock
+from necomimi.records import Refusal, Retrieval
 
 from .accuracy_view import AccuracyView
 from .display_state import DisplayState
 from .header_view import HeaderView
 from .image_view import ImageView
 from .latency_view import LatencyView
+from .mark import Mark
 from .panel import MARGIN
 from .receiver import Receiver
 from .retrieval_view import RetrievalView
@@ -30,7 +32,7 @@ logger = logging.getLogger(__name__)
 PULL_MS = 20
 DRAW_MS = 33
 SLOW_S = 0.2  # the header and the latency strip need no more than five frames a second
-DWELL_S = 0.6  # a decision stays at least this long: five a second could not be read
+DWELL_S = 0.6  # an answer stays at least this long: five a second could not be read
 GAP = 8
 
 
@@ -60,6 +62,8 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self._clock = clock
         self._drawn_version = -1
         self._slow_at = -SLOW_S
+        self._mark: Mark | None = None  # the event on show, and what had been said of it then
+        self._answer: Retrieval | Refusal | None = None
         self._shown_at = -DWELL_S
         self.setWindowTitle("necomimi")
         self.resize(1280, 800)
@@ -120,11 +124,23 @@ class ViewerWindow(QtWidgets.QMainWindow):
             if self.state.version != self._drawn_version:
                 self._drawn_version = self.state.version
                 self.accuracy.update()
-        decision = self.state.decision
-        if decision is not self.image.decision and (decision is None or now - self._shown_at >= DWELL_S):
-            self._shown_at = now
-            self.image.show_decision(decision)
-            self.retrieval.show_decision(decision)
+        self._show(self._choose(now), now)
+
+    def _choose(self, now: float) -> Mark | None:
+        """Return the event to show: one that has begun to be answered to its end, and for a while; then the newest."""
+        shown, newest = self._mark, self.state.newest
+        if shown is None or newest is None:
+            return newest
+        has_news = shown.answer is not self._answer
+        return shown if has_news or self.state.awaits(shown) or now - self._shown_at < DWELL_S else newest
+
+    def _show(self, mark: Mark | None, now: float) -> None:
+        """Show an event and its answer, where that is not what is shown already."""
+        answer = None if mark is None else mark.answer
+        if mark is not self._mark or answer is not self._answer:
+            self._mark, self._answer, self._shown_at = mark, answer, now
+            self.image.show_mark(mark)
+            self.retrieval.show_mark(mark)
 
     def set_theme(self, theme: Theme) -> None:
         """Change all colours."""

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from necomimi.checkpoint import read_config, whole_directory, write_config
 from necomimi.encoders import build
 from necomimi.errors import CheckpointError, ConfigError
+from necomimi.evidence import Averaging
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor, apply_operators
 
@@ -65,11 +66,17 @@ class Decoder:
     space : str
         The embedder whose space the encoder's output is in.
     logit_scale : float
-        Inverse temperature of the probabilities, fitted on held-out training data.
+        Inverse temperature of a single presentation's probabilities, fitted on held-out training data.
     gallery : Gallery or None
         What is searched.
     training : dict
-        How it was trained and what validation said; free facts for the reader.
+        How it was trained and what validation said; facts for the reader, such as "truncated": whether it has seen
+        unfinished epochs.
+    averaging : Averaging
+        How several presentations of one stimulus become one answer.
+    early_scales : tuple of (float, float)
+        Pairs of seconds from the onset, ascending, and the inverse temperature of epochs that end there: the less has
+        arrived, the less a similarity means. Empty where none was fitted.
     """
 
     encoder_config: dict[str, Any]
@@ -79,6 +86,8 @@ class Decoder:
     logit_scale: float
     gallery: Gallery | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    averaging: Averaging = field(default_factory=Averaging)
+    early_scales: tuple[tuple[float, float], ...] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
@@ -91,7 +100,7 @@ class Decoder:
         if self.gallery is not None:
             self.use_gallery(self.gallery)
         self.encoder.to(self.device).eval()
-        self._operators: dict[tuple[float, tuple[str, ...]], tuple[Any, Any]] = {}
+        self._operators: dict[tuple[float, tuple[str, ...], float | None], tuple[Any, Any]] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -132,26 +141,30 @@ class Decoder:
         blocks = [self._encode(self._to_device(block)) for block in np.array_split(data, max(1, len(data) // 256))]
         return np.concatenate(blocks)
 
-    def embed_raw(self, data: NDArray[np.float32], sfreq: float, applied: Sequence[str] = ()) -> NDArray[np.float32]:
+    def embed_raw(
+        self, data: NDArray[np.float32], sfreq: float, applied: Sequence[str] = (), until: float | None = None
+    ) -> NDArray[np.float32]:
         """Preprocess and embed epochs cut from a signal, on the decoder's device.
 
         Parameters
         ----------
         data : ndarray of float32, shape (n_epochs, n_channels, n_in)
-            Volts, model order, cut as ``preprocessor.window(sfreq, applied)`` says.
+            Volts, model order, cut as ``preprocessor.window(sfreq, applied, until)`` says.
         sfreq : float
             Rate of `data` in Hz.
         applied : sequence of str
             Steps already done to `data`.
+        until : float, optional
+            Seconds from the onset at which unfinished epochs end; the model's input after it is zero.
 
         Returns
         -------
         ndarray of float32, shape (n_epochs, n_dims)
             Unit norm.
         """
-        key = (sfreq, tuple(applied))
+        key = (sfreq, tuple(applied), until)
         if key not in self._operators:
-            operators = self.preprocessor.operators(sfreq, applied)
+            operators = self.preprocessor.operators(sfreq, applied, until)
             self._operators[key] = tuple(
                 None if matrix is None else torch.tensor(matrix, device=self.device) for matrix in operators
             )  # type: ignore[assignment]
@@ -176,8 +189,16 @@ class Decoder:
             vectors = torch.nn.functional.normalize(self.encoder(batch).float(), dim=-1)
         return vectors.cpu().numpy()
 
+    def scale_at(self, until: float | None) -> float:
+        """Return the inverse temperature of epochs that end `until` seconds from the onset; None for whole ones."""
+        if until is None or not self.early_scales:
+            return self.logit_scale
+        times, scales = zip(*self.early_scales, strict=True)
+        end = self.preprocessor.start + self.preprocessor.n_times / self.preprocessor.sfreq
+        return float(np.interp(until, [*times, end], [*scales, self.logit_scale]))
+
     def retrieve(
-        self, embeddings: NDArray[np.float32], k: int = 5
+        self, embeddings: NDArray[np.float32], k: int = 5, until: float | None = None
     ) -> tuple[list[tuple[str, ...]], NDArray[np.float32]]:
         """Return the best labels of each embedding and their probabilities.
 
@@ -186,6 +207,8 @@ class Decoder:
         embeddings : ndarray of float32, shape (n, n_dims)
         k : int
             Labels wanted; fewer where the gallery has fewer.
+        until : float, optional
+            Seconds from the onset at which the epochs behind the embeddings end, where they are unfinished.
 
         Returns
         -------
@@ -194,9 +217,51 @@ class Decoder:
         scores : ndarray of float32, shape (n, k)
             Probabilities, descending.
         """
+        return self._searched().retrieve(embeddings, k, self.scale_at(until))
+
+    def retrieve_averaged(
+        self, vectors: NDArray[np.float32], k: int = 5
+    ) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+        """Return the best labels of one stimulus that was presented several times, and their probabilities.
+
+        Parameters
+        ----------
+        vectors : ndarray of float32, shape (n, n_dims)
+            The unit-norm embedding of each presentation.
+        k : int
+            Labels wanted; fewer where the gallery has fewer.
+
+        Returns
+        -------
+        labels : tuple of str
+            Best first.
+        scores : ndarray of float32, shape (k,)
+            Probabilities, descending; of one presentation, those of `retrieve`.
+        """
+        gallery = self._searched()
+        scores = self.averaging.class_scores(np.asarray(vectors, np.float32)[None], gallery, self.logit_scale)
+        labels, probabilities = gallery.best(scores, k)
+        return labels[0], probabilities[0]
+
+    def similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cosine of embeddings with the nearest item of each class.
+
+        Parameters
+        ----------
+        vectors : ndarray of float32, shape (n, n_dims)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_classes)
+            Columns in the order of `classes`.
+        """
+        return self._searched().similarities(vectors)
+
+    def _searched(self) -> Gallery:
+        """Return the gallery, which must be there."""
         if self.gallery is None:
             raise ConfigError("the decoder has no gallery", "one to search", "give --gallery DIR (necomimi embed)")
-        return self.gallery.retrieve(np.asarray(embeddings, dtype=np.float32), k, self.logit_scale)
+        return self.gallery
 
     def save(self, path: Path | str) -> None:
         """Write the decoder directory; an existing decoder there is replaced once the new one is whole."""
@@ -208,6 +273,8 @@ class Decoder:
             "preprocessing": self.preprocessor.to_config(),
             "space": self.space,
             "logit_scale": self.logit_scale,
+            "averaging": self.averaging.to_config(),
+            "early_scales": self.early_scales,
             "training": self.training,
         }
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.encoder.state_dict().items()}
@@ -233,6 +300,8 @@ class Decoder:
             encoder_config = dict(config["encoder"])
             encoder = build(**encoder_config)
             space, logit_scale = str(config["space"]), float(config["logit_scale"])
+            averaging = Averaging.from_config(config["averaging"]) if "averaging" in config else Averaging()
+            early_scales = tuple((float(until), float(scale)) for until, scale in config.get("early_scales", ()))
             preprocessing = config["preprocessing"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
@@ -255,5 +324,7 @@ class Decoder:
             logit_scale=logit_scale,
             gallery=Gallery.load(path / "gallery") if (path / "gallery").is_dir() else None,
             training=dict(config.get("training", {})),
+            averaging=averaging,
+            early_scales=early_scales,
             device=choose_device(device),
         )

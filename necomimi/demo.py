@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -21,11 +20,12 @@ from necomimi import __version__
 from necomimi.console import console, output
 from necomimi.errors import NecomimiError
 from necomimi.intervals import wilson
+from necomimi.programs import Programs
 
 __all__ = ["command", "default_cache", "prepare", "summarise"]
 
 READY_TIMEOUT_S = 60.0
-CACHE_VERSION = 1  # raise it when the simulated subject or its training changes
+CACHE_VERSION = 2  # raise it when the simulated subject or its training changes
 ENCODER = "multiblur"
 
 
@@ -91,75 +91,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class _Session:
-    """The three live programs, sharing an LSL session of their own; none outlives the with block."""
+def _environment(out: Path) -> dict[str, str]:
+    """Return what gives the live programs an LSL session of their own, unless this process has one already."""
+    if "LSLAPICFG" in os.environ:
+        return {}
+    from necomimi.lsl import write_loopback_config
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
-        self._files: list[IO[bytes]] = []
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._environment = dict(os.environ)
-        if "LSLAPICFG" not in os.environ:
-            from necomimi.lsl import write_loopback_config
-
-            config = write_loopback_config(out / "lsl_api.cfg", f"necomimi-demo-{os.getpid()}")
-            self._environment["LSLAPICFG"] = str(config)
-
-    def start(self, name: str, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
-        """Start one program with its remarks going to OUT/NAME.log."""
-        log = (self._out / f"{name}.log").open("wb")
-        self._files.append(log)
-        flags: dict[str, Any] = {}
-        if os.name == "nt":
-            flags["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "necomimi", *map(str, arguments)],
-            stdout=log, stderr=subprocess.STDOUT, env=self._environment | environment, **flags,
-        )  # fmt: skip
-        self._running[name] = process
-        return process
-
-    def finish(self, name: str, timeout: float = 20.0) -> None:
-        """Ask one program to end, as Ctrl-C does, and wait for it.
-
-        Raises
-        ------
-        DemoError
-            It failed, or did not end.
-        """
-        process = self._running.pop(name)
-        if process.poll() is None:
-            process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)  # type: ignore[attr-defined]
-        try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            process.kill()
-            raise DemoError(f"{name} did not end within {timeout:g} s", remedy=f"see {self._out / name}.log") from error
-        if status:
-            raise self.failure(name, status)
-
-    def failure(self, name: str, status: int) -> DemoError:
-        """Return the error for a program that ended by itself, with its last words."""
-        lines = (self._out / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return DemoError(
-            f"{name} ended with status {status}: {' | '.join(lines[-3:])}", remedy=f"see {name}.log in OUT"
-        )
-
-    def check(self) -> None:
-        """Raise if a program has failed."""
-        for name, process in self._running.items():
-            if process.poll():
-                raise self.failure(name, process.returncode)
-
-    def __enter__(self) -> _Session:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in self._running.values():
-            process.kill()
-            process.wait()
-        for file in self._files:
-            file.close()
+    return {"LSLAPICFG": str(write_loopback_config(out / "lsl_api.cfg", f"necomimi-demo-{os.getpid()}"))}
 
 
 def _read_decisions(path: Path) -> list[dict[str, Any]]:
@@ -176,27 +114,27 @@ def run_live(cache: Path, decoder: Path, out: Path, seconds: float, windowed: bo
     screenshot = out / "viewer.png"
     for old in (log, screenshot):
         old.unlink(missing_ok=True)
-    with _Session(out) as session:
-        session.start("replay", "replay", cache / "subject", "--split", "test", "--loop", "--wait", READY_TIMEOUT_S)
-        session.start("decode", "decode", decoder, "--log", log, "--feed", feed, "--timeout", READY_TIMEOUT_S)
+    with Programs(out, _environment(out)) as programs:
+        programs.start("replay", "replay", cache / "subject", "--split", "test", "--loop", "--wait", READY_TIMEOUT_S)
+        programs.start("decode", "decode", decoder, "--log", log, "--feed", feed, "--timeout", READY_TIMEOUT_S)
         deadline = time.monotonic() + READY_TIMEOUT_S + 10.0
-        while not _read_decisions(log):
-            session.check()
+        while not any("code" in line for line in _read_decisions(log)):
+            programs.check()
             if time.monotonic() > deadline:
                 raise DemoError(f"no decision within {READY_TIMEOUT_S:g} s", remedy=f"see the logs in {out}")
             time.sleep(0.05)
         first_decision_s = time.monotonic() - started
         console.print(f"first decision after {first_decision_s:.1f} s; live for {seconds:g} s")
         qt = {} if windowed else {"QT_QPA_PLATFORM": "offscreen"}
-        view = session.start(
+        view = programs.start(
             "view", "view", "--feed", feed, "--gallery", decoder, "--seconds", seconds, "--screenshot", screenshot, **qt
         )
         deadline = time.monotonic() + seconds + READY_TIMEOUT_S
         while view.poll() is None and time.monotonic() < deadline:  # it ends by itself, or is closed by hand
-            session.check()
+            programs.check()
             time.sleep(0.1)
         for name in ("view", "replay", "decode"):
-            session.finish(name)
+            programs.finish(name)
     return first_decision_s
 
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import msgpack
 import numpy as np
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
+from necomimi.curve import Doorkeeper, protect_client
 from necomimi.errors import FeedError
 from necomimi.records import (
     Chunk,
@@ -36,6 +40,13 @@ logger = logging.getLogger(__name__)
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5790"
 MAX_BYTES = 8 * 2**20
 HIGH_WATER_MARK = 500
+RETRY_S = 1.0
+_HANDSHAKES = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED,
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH,
+)
 
 Record = Chunk | Event | Epoch | Refusal | Embedding | Retrieval | GeneratedImage | Status
 _RECORDS: dict[str, type] = {
@@ -122,33 +133,46 @@ def decode(topic: bytes, body: bytes) -> Any:
 
 
 class Publisher:
-    """Publish records on a loopback address; never blocks.
+    """Publish records, on this machine or, with keys, beyond it; never blocks.
 
     Parameters
     ----------
     address : str
-        A ZeroMQ address on 127.0.0.1 (or ``ipc://``, ``inproc://``).
+        A ZeroMQ address on 127.0.0.1 (or ``ipc://``, ``inproc://``); with keys any, such as ``tcp://0.0.0.0:5790``.
+    keys : Path, optional
+        Folder of keys (see `necomimi.curve`): the feed is encrypted, and only listeners whose public key is in its
+        ``clients`` hear it.
 
     Raises
     ------
     FeedError
-        The address is taken or reaches beyond this machine.
+        The address is taken, or reaches beyond this machine without keys.
+    ConfigError
+        The keys are not there.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS) -> None:
-        if not address.startswith(("tcp://127.0.0.1:", "ipc://", "inproc://")):
-            raise FeedError(f"feed address {address!r}", "an address on 127.0.0.1: the feed is not encrypted")
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, keys: Path | None = None) -> None:
+        if keys is None and not address.startswith(("tcp://127.0.0.1:", "ipc://", "inproc://")):
+            raise FeedError(
+                f"feed address {address!r}",
+                "an address on 127.0.0.1: without keys the feed is not encrypted",
+                "--keys DIR (necomimi keys DIR makes them)",
+            )
+        self._doorkeeper = None if keys is None else Doorkeeper(keys)
+        context = zmq.Context.instance() if self._doorkeeper is None else self._doorkeeper.context
+        self._socket: zmq.Socket[bytes] = context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.LINGER, 500)
+        if self._doorkeeper is not None:
+            self._doorkeeper.protect(self._socket)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
-            self._socket.close()
+            self.close()
             raise FeedError(
                 f"feed address {address} cannot be bound: {error.strerror}", "a free port", "choose another with --feed"
             ) from error
-        self.address = str(self._socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode())
+        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
     def send(self, record: Record) -> None:
         """Publish one record from one thread at a time."""
@@ -157,6 +181,9 @@ class Publisher:
     def close(self) -> None:
         """Send what is waiting (half a second at most) and close."""
         self._socket.close()
+        if self._doorkeeper is not None:
+            self._doorkeeper.close()
+            self._doorkeeper = None
 
 
 class Subscriber:
@@ -168,21 +195,51 @@ class Subscriber:
         The publisher's address.
     topics : sequence of type
         Record classes wanted; all by default.
+    keys : Path, optional
+        Folder with the publisher's ``server.key`` and one's own ``*.key_secret`` (see `necomimi.curve`).
+
+    Attributes
+    ----------
+    n_refused : int
+        Messages passed over because they were malformed.
+    problem : str
+        Why the publisher and we do not come together though it is there, in words; "" while nothing is wrong.
+
+    Raises
+    ------
+    FeedError
+        The address is not one that ZeroMQ can connect to.
+    ConfigError
+        The keys are not there.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, topics: tuple[type, ...] = ()) -> None:
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, topics: tuple[type, ...] = (), *, keys: Path | None = None
+    ) -> None:
+        self.n_refused = 0
+        self.problem = ""
+        self._address = address
+        self._keys = keys
+        self._n_closed = 0
+        self._retry_at = float("inf")
+        self._monitor: Any = None
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
-        self._socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        for topic in topics or tuple(_RECORDS.values()):
-            self._socket.setsockopt(zmq.SUBSCRIBE, topic.__name__.encode("ascii"))
         try:
+            self._socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+            self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+            self._socket.setsockopt(zmq.LINGER, 0)
+            for topic in topics or tuple(_RECORDS.values()):
+                self._socket.setsockopt(zmq.SUBSCRIBE, topic.__name__.encode("ascii"))
+            if keys is not None:
+                protect_client(self._socket, keys)
+            self._monitor = self._socket.get_monitor_socket(sum(_HANDSHAKES))
             self._socket.connect(address)
         except zmq.ZMQError as error:
-            self._socket.close()
+            self.close()
             raise FeedError(f"feed address {address!r}: {error.strerror}", f"one like {DEFAULT_ADDRESS}") from error
-        self.n_refused = 0
+        except BaseException:
+            self.close()
+            raise
 
     def receive(self, timeout: float) -> Any | None:
         """Return the next record, or None when none comes within `timeout` seconds.
@@ -198,8 +255,41 @@ class Subscriber:
             except FeedError as error:
                 self.n_refused += 1
                 logger.warning("refused message %d on the feed: %s", self.n_refused, error)
+        self._watch_handshakes()
         return None
+
+    def _watch_handshakes(self) -> None:
+        """Put into words why no connection comes about; ask again where ZeroMQ has given up."""
+        while self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.problem, self._n_closed = "", 0
+                continue
+            problem = ""
+            if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._n_closed += 1  # once may be a publisher that just ended
+                if self._n_closed > 1 and self._keys is not None:
+                    problem = f"what listens at {self._address} does not have the secret of {self._keys}/server.key"
+            else:
+                self._retry_at = time.monotonic() + RETRY_S  # ZeroMQ does not try again by itself
+                if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                    problem = f"the decoder at {self._address} does not admit the key in {self._keys}"
+                elif self._keys is None:
+                    problem = f"what listens at {self._address} asks for keys: --keys DIR"
+                else:
+                    problem = f"what listens at {self._address} uses no keys: leave --keys away"
+            if problem and problem != self.problem:
+                self.problem = problem
+                logger.warning("%s", problem)
+        if time.monotonic() >= self._retry_at:
+            self._retry_at = float("inf")
+            self._socket.disconnect(self._address)
+            self._socket.connect(self._address)
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+            self._socket.close()
+            if self._monitor is not None:
+                self._monitor.close(0)

@@ -10,12 +10,14 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pylsl
+import pylsl.lib
 import pylsl.util
 from numpy.typing import NDArray
 from pylsl import local_clock
@@ -30,10 +32,15 @@ __all__ = [
     "Finder",
     "MarkerInlet",
     "MarkerOutlet",
+    "SimilarityOutlet",
     "configuration_file",
     "describe",
+    "describe_handle",
     "find_stream",
+    "library",
     "local_clock",
+    "open_inlet",
+    "resolve_handles",
     "resolve_streams",
     "write_loopback_config",
 ]
@@ -43,12 +50,20 @@ logger = logging.getLogger(__name__)
 OPEN_TIMEOUT_S = 5.0
 HEADER_TIMEOUT_S = 2.0
 DISCOVERY_S = 1.0  # streams answer a second round of questions, half a second after the first
+MAX_PARALLEL = 32  # streams looked at at once
 FORGET_S = 2.0  # a stream that has not answered for so long is gone
 EEG_BUFFER_S = 20  # liblsl drops the oldest samples silently beyond this; the ring notices the hole
+SIMILARITY_BUFFER = 10  # hundreds of decisions kept for a listener that hangs; each may be thousands of numbers
 MAX_PULL_SAMPLES = 4096
 MAX_LABEL_CHARS = 1024  # a longer marker is cut: nothing from the network is unbounded
 CONTROL_PREFIX = "replay/"  # a marker that begins so announces something of the player; it is no stimulus
 STEP_NAMES = ("baseline", "resample", "whiten")
+
+
+def library() -> tuple[str, str]:
+    """Return liblsl's version and path."""
+    version = pylsl.library_version()
+    return f"{version // 100}.{version % 100}", str(pylsl.lib.lib._name)
 
 
 def configuration_file() -> str:
@@ -127,6 +142,17 @@ def describe(info: StreamInfo) -> str:
     return f"{info.name!r} (type {info.type}, {len(info.ch_names)} channels, {rate}, source_id {info.source_id!r})"
 
 
+def resolve_handles(timeout: float = 1.0) -> list[pylsl.StreamInfo]:
+    """Return handles of all streams in reach, by type and name, for `open_inlet`.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds to listen for answers.
+    """
+    return sorted(pylsl.resolve_streams(timeout), key=lambda handle: (handle.type(), handle.name(), handle.uid()))
+
+
 def resolve_streams(timeout: float = 1.0) -> list[StreamInfo]:
     """Return all streams in reach, by type and name, each with its full header where the sender gives it.
 
@@ -135,16 +161,23 @@ def resolve_streams(timeout: float = 1.0) -> list[StreamInfo]:
     timeout : float
         Seconds to listen for answers.
     """
-    infos = []
-    for handle in pylsl.resolve_streams(timeout):
+
+    def header(handle: pylsl.StreamInfo) -> StreamInfo:
         inlet = pylsl.StreamInlet(handle, max_buflen=1, recover=False)
         try:
-            infos.append(_to_record(inlet.info(HEADER_TIMEOUT_S)))
+            return _to_record(inlet.info(HEADER_TIMEOUT_S))
         except (pylsl.util.LostError, pylsl.util.TimeoutError):
-            infos.append(_to_record(handle))
+            return _to_record(handle)
         finally:
             inlet.close_stream()
-    return sorted(infos, key=lambda info: (info.type, info.name, info.uid))
+
+    with ThreadPoolExecutor(MAX_PARALLEL) as pool:
+        return list(pool.map(header, resolve_handles(timeout)))
+
+
+def describe_handle(handle: pylsl.StreamInfo) -> StreamInfo:
+    """Return what a stream says of itself before it is opened: everything but its channels' names, units and types."""
+    return _to_record(handle)
 
 
 class Finder:
@@ -291,7 +324,20 @@ class EEGInlet(_Inlet):
 
     def __init__(self, handle: pylsl.StreamInfo, timeout: float = OPEN_TIMEOUT_S) -> None:
         super().__init__(handle, buffer_s=EEG_BUFFER_S, flags=pylsl.proc_clocksync, timeout=timeout)
+        self._measure_clock(timeout)
         self._buffer: NDArray[Any] = np.empty((MAX_PULL_SAMPLES, len(self.info.ch_names)), dtype=self._inlet_dtype())
+
+    def _measure_clock(self, timeout: float) -> None:
+        """Ask for the sender's clock now (0.65 s; samples queue meanwhile): else the first pull would wait for it."""
+        try:
+            self._inlet.time_correction(timeout)
+        except (pylsl.util.LostError, pylsl.util.TimeoutError) as error:
+            self.close()
+            raise StreamLostError(
+                f"stream {self.info.name!r} opened but does not say what its clock reads (asked by UDP)",
+                f"an answer within {timeout:g} s",
+                "restart the sender, or let UDP through the firewall on the ports of lsl_api.cfg",
+            ) from error
 
     def _inlet_dtype(self) -> type:
         """Return the wire format as a numpy type."""
@@ -357,7 +403,33 @@ class MarkerInlet(_Inlet):
         return [(label, float(t) + self._offset) for label, t in zip(labels, stamps, strict=True)]
 
 
-class EEGOutlet:
+def open_inlet(handle: pylsl.StreamInfo, timeout: float = OPEN_TIMEOUT_S) -> EEGInlet | MarkerInlet:
+    """Open a stream of either kind; raises StreamLostError where it does not open within `timeout` seconds."""
+    inlet = MarkerInlet if handle.channel_format() == pylsl.cf_string else EEGInlet
+    return inlet(handle, timeout)
+
+
+class _Outlet:
+    """An LSL stream of our own; it ends with the object."""
+
+    def __init__(self, header: pylsl.StreamInfo, chunk_size: int = 0, max_buffered: int = 360) -> None:
+        self._outlet = pylsl.StreamOutlet(header, chunk_size, max_buffered)
+
+    @property
+    def stream(self) -> StreamInfo:
+        """The stream as others see it, its `uid` included."""
+        return _to_record(self._outlet.get_info())
+
+    def wait_for_consumers(self, timeout: float) -> bool:
+        """Wait until somebody listens; return whether somebody does."""
+        return bool(self._outlet.wait_for_consumers(timeout))
+
+    def have_consumers(self) -> bool:
+        """Return whether somebody listens."""
+        return bool(self._outlet.have_consumers())
+
+
+class EEGOutlet(_Outlet):
     """Offer numeric channels as an LSL stream with a full header.
 
     Parameters
@@ -372,20 +444,15 @@ class EEGOutlet:
         header = pylsl.StreamInfo(
             info.name, info.type, len(info.ch_names), info.sfreq, pylsl.cf_float32, info.source_id
         )
-        channels = header.desc().append_child("channels")
         types = info.ch_types or ("EEG",) * len(info.ch_names)
-        for label, unit, kind in zip(info.ch_names, info.units, types, strict=True):
-            channel = channels.append_child("channel")
-            channel.append_child_value("label", label)
-            channel.append_child_value("unit", unit)
-            channel.append_child_value("type", kind)
+        _describe_channels(header, zip(info.ch_names, info.units, types, strict=True))
         if info.applied:
             header.desc().append_child("preprocessing").append_child_value("applied", " ".join(info.applied))
         if info.speed != 1.0:
             header.desc().append_child("replay").append_child_value("speed", repr(info.speed))
         header.desc().append_child("acquisition").append_child_value("application", "necomimi")
         self.info = info
-        self._outlet = pylsl.StreamOutlet(header, chunk_size)
+        super().__init__(header, chunk_size)
 
     def push(self, samples: NDArray[np.float32], last_timestamp: float) -> None:
         """Send consecutive samples.
@@ -399,31 +466,51 @@ class EEGOutlet:
         """
         self._outlet.push_chunk(np.ascontiguousarray(samples, dtype=np.float32), last_timestamp)
 
-    def wait_for_consumers(self, timeout: float) -> bool:
-        """Wait until somebody listens; return whether somebody does."""
-        return bool(self._outlet.wait_for_consumers(timeout))
 
-    def have_consumers(self) -> bool:
-        """Return whether somebody listens."""
-        return bool(self._outlet.have_consumers())
-
-
-class MarkerOutlet:
+class MarkerOutlet(_Outlet):
     """Offer one string channel as an irregular LSL stream of type Markers."""
 
     def __init__(self, name: str, source_id: str) -> None:
-        self._outlet = pylsl.StreamOutlet(
-            pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, source_id)
-        )
+        super().__init__(pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, source_id))
 
     def push(self, label: str, timestamp: float) -> None:
         """Send one marker, stamped on the local clock."""
         self._outlet.push_sample([label], timestamp)
 
-    def wait_for_consumers(self, timeout: float) -> bool:
-        """Wait until somebody listens; return whether somebody does."""
-        return bool(self._outlet.wait_for_consumers(timeout))
 
-    def have_consumers(self) -> bool:
-        """Return whether somebody listens."""
-        return bool(self._outlet.have_consumers())
+class SimilarityOutlet(_Outlet):
+    """Offer one number per class, at each decision, as an irregular LSL stream of type Similarities.
+
+    Parameters
+    ----------
+    name, source_id : str
+    classes : sequence of str
+        Channel labels.
+    meaning : str
+        What these cosines compare; stands in the header.
+    """
+
+    def __init__(self, name: str, source_id: str, classes: Sequence[str], meaning: str) -> None:
+        header = pylsl.StreamInfo(name, "Similarities", len(classes), pylsl.IRREGULAR_RATE, pylsl.cf_float32, source_id)
+        _describe_channels(header, ((label, "cosine", "Similarity") for label in classes))
+        header.desc().append_child_value("meaning", meaning)
+        header.desc().append_child("acquisition").append_child_value("application", "necomimi")
+        self._shape = (len(classes),)
+        super().__init__(header, max_buffered=SIMILARITY_BUFFER)
+
+    def push(self, similarities: NDArray[np.float32], timestamp: float) -> None:
+        """Send the numbers of one decision, shape (n_classes,), stamped on the local clock."""
+        values = np.ascontiguousarray(similarities, dtype=np.float32)
+        if values.shape != self._shape:
+            raise ValueError(f"similarities of shape {values.shape}, expected {self._shape}")
+        self._outlet.push_chunk(values[None], timestamp)
+
+
+def _describe_channels(header: pylsl.StreamInfo, channels: Iterable[tuple[str, str, str]]) -> None:
+    """Write (label, unit, type) of each channel into a header."""
+    parent = header.desc().append_child("channels")
+    for label, unit, kind in channels:
+        channel = parent.append_child("channel")
+        channel.append_child_value("label", label)
+        channel.append_child_value("unit", unit)
+        channel.append_child_value("type", kind)

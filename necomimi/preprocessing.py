@@ -208,34 +208,85 @@ class Preprocessor:
                 "set the amplifier to a higher rate, or train with necomimi preprocess --sfreq",
             )
 
-    def window(self, sfreq: float, applied: Sequence[str] = ()) -> tuple[float, int]:
-        """Return what to cut: (tmin in seconds from the onset, number of samples at `sfreq` Hz)."""
+    def n_times_until(self, until: float | None) -> int:
+        """Return how many samples of the model's input are over by `until` seconds from the onset.
+
+        Parameters
+        ----------
+        until : float or None
+            None stands for the end.
+        """
+        if until is None:
+            return self.n_times
+        first = round((self.start - self.tmin) * self.sfreq)  # as `temporal_operator` crops
+        return int(np.clip(np.floor((until - self.tmin) * self.sfreq + 1e-6) - first, 0, self.n_times))
+
+    def window(self, sfreq: float, applied: Sequence[str] = (), until: float | None = None) -> tuple[float, int]:
+        """Return what to cut: (tmin in seconds from the onset, number of samples at `sfreq` Hz).
+
+        Parameters
+        ----------
+        sfreq : float
+            Rate of the signal in Hz.
+        applied : sequence of str
+            Steps already done to it.
+        until : float, optional
+            Seconds from the onset at which an unfinished epoch ends: before `tmax`, after the model's first sample.
+
+        Raises
+        ------
+        ConfigError
+            `until` is outside.
+        """
+        if until is not None and (until >= self.tmax or not self.n_times_until(until)):
+            raise ConfigError(
+                f"an unfinished epoch that ends {until:g} s after the onset",
+                f"an end between {self.start:g} s and {self.tmax:g} s, the window of this decoder",
+            )
         if "resample" in applied:
-            return self.start, self.n_times
-        return self.tmin, n_samples(self.tmin, self.tmax, sfreq)
+            return self.start, self.n_times_until(until)
+        return self.tmin, n_samples(self.tmin, self.tmax if until is None else until, sfreq)
 
     def operators(
-        self, sfreq: float, applied: Sequence[str] = ()
+        self, sfreq: float, applied: Sequence[str] = (), until: float | None = None
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        """Return (spatial, temporal) matrices for a stream; None stands for the identity."""
+        """Return (spatial, temporal) matrices for a stream; None stands for the identity.
+
+        Parameters
+        ----------
+        sfreq, applied, until
+            As in `window`. An unfinished epoch is preprocessed as if it stayed at its last sample, as resampling takes
+            it to do at any edge, and the model's input after `until` is zero. Resampling the shorter epoch by itself
+            would shift it by up to half a sample of the model: MNE rounds the padding.
+        """
+        n_in, n_times = self.window(sfreq, applied, until)[1], self.n_times_until(until)
         spatial = None if "whiten" in applied else self.spatial
         if "resample" in applied:
-            return spatial, None
+            return spatial, None if until is None else np.eye(n_in, self.n_times, dtype=np.float32)
         baseline = None if "baseline" in applied else self.baseline
-        temporal = temporal_operator(sfreq, self.sfreq, self.tmin, self.tmax, baseline, self.start, self.n_times)
+        whole = temporal_operator(sfreq, self.sfreq, self.tmin, self.tmax, baseline, self.start, self.n_times)
+        if until is None:
+            return spatial, whole
+        temporal = whole[:n_in].copy()
+        temporal[-1] += whole[n_in:].sum(axis=0)
+        temporal[:, n_times:] = 0.0
         return spatial, temporal
 
-    def __call__(self, data: NDArray[Any], sfreq: float, applied: Sequence[str] = ()) -> NDArray[np.float32]:
+    def __call__(
+        self, data: NDArray[Any], sfreq: float, applied: Sequence[str] = (), until: float | None = None
+    ) -> NDArray[np.float32]:
         """Return model input for whole epochs.
 
         Parameters
         ----------
         data : ndarray, shape (n_epochs, n_channels, n_in) or (n_channels, n_in)
-            Volts, channels in model order, first sample at ``window(sfreq, applied)[0]``.
+            Volts, channels in model order, cut as ``window(sfreq, applied, until)`` says.
         sfreq : float
             Rate of `data` in Hz.
         applied : sequence of str
             Steps already done to `data`.
+        until : float, optional
+            Seconds from the onset at which unfinished epochs end.
 
         Returns
         -------
@@ -244,12 +295,12 @@ class Preprocessor:
         """
         data = np.asarray(data)
         batch = data if data.ndim == 3 else data[None]
-        expected = (len(self.ch_names), self.window(sfreq, applied)[1])
+        expected = (len(self.ch_names), self.window(sfreq, applied, until)[1])
         if batch.shape[1:] != expected:
             raise ChannelMismatchError(
                 f"epochs have shape (channels, samples) = {batch.shape[1:]}", f"{expected} at {sfreq:g} Hz"
             )
-        batch = apply_operators(self.centred(batch, applied), *self.operators(sfreq, applied))
+        batch = apply_operators(self.centred(batch, applied), *self.operators(sfreq, applied, until))
         batch = np.ascontiguousarray(batch, dtype=np.float32)
         return batch if data.ndim == 3 else batch[0]
 

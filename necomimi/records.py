@@ -27,7 +27,9 @@ __all__ = [
     "StreamInfo",
 ]
 
-Reason = Literal["gap", "reconnect", "seam", "overrun", "late", "flat", "non-finite", "amplitude", "incomplete"]
+Reason = Literal[
+    "gap", "reconnect", "seam", "overrun", "late", "incomplete", "flat", "non-finite", "amplitude", "reference lost"
+]
 SourceState = Literal["SEARCHING", "OPENING", "CHECKING", "LIVE", "STALE", "LOST"]
 
 
@@ -65,6 +67,8 @@ class StreamInfo:
     speed : float
         How many times faster than life a player sends a recording; 1 for an amplifier. Stamps and `sfreq` are true of
         the wire, so the recording's own rate is ``sfreq / speed``.
+    warnings : tuple of str
+        What a reader of decisions must know of the signal: channels that are interpolated, a unit that was guessed.
     """
 
     name: str
@@ -77,6 +81,7 @@ class StreamInfo:
     ch_types: tuple[str, ...] = ()
     applied: tuple[str, ...] = ()
     speed: float = 1.0
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("units", "ch_types"):
@@ -147,6 +152,8 @@ class Epoch:
     sfreq : float
         Sampling rate in Hz.
     info : StreamInfo
+    until : float or None
+        Seconds from the onset at which an unfinished epoch ends; None for a whole one.
     """
 
     event: Event
@@ -154,6 +161,7 @@ class Epoch:
     tmin: float
     sfreq: float
     info: StreamInfo
+    until: float | None = None
 
     def __post_init__(self) -> None:
         _own(self, "data", np.float32, 2)
@@ -214,6 +222,13 @@ class Retrieval:
         Probabilities, descending.
     n_averaged : int
         Presentations behind this answer.
+    until : float or None
+        Seconds from the onset of the signal behind a provisional answer, which a later one replaces; None for the
+        final answer.
+    sure : bool
+        Whether the best label's probability has reached the threshold at which it may be announced.
+    warnings : tuple of str
+        As in `StreamInfo`.
     latency_ms : mapping of str to float
         Milliseconds per step; "total" runs from the stamp of the last needed sample to the published decision.
     """
@@ -222,6 +237,9 @@ class Retrieval:
     labels: tuple[str, ...]
     scores: NDArray[np.float32]
     n_averaged: int = 1
+    until: float | None = None
+    sure: bool = False
+    warnings: tuple[str, ...] = ()
     latency_ms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -268,7 +286,7 @@ class Status:
     n_samples, n_missing : int
         Samples received, and samples known to be missing.
     n_events, n_retrievals, n_refusals, n_pending : int
-        ``n_events == n_retrievals + n_refusals + n_pending``.
+        ``n_events == n_retrievals + n_refusals + n_pending``; provisional answers are not counted.
     refusals : mapping of str to int
         Count per reason.
     lag_s : float
@@ -277,6 +295,16 @@ class Status:
         Per step: {"p50", "p95", "p99"}.
     n_classes : int
         Size of the gallery in labels.
+    tmin, tmax : float
+        First and last second of an epoch, from the onset.
+    drift_ppm : float
+        How much faster than its nominal rate the amplifier runs, in parts per million.
+    jitter_ms : float
+        Mean distance of the stamps from an even beat.
+    cpu_percent : mapping of str to float
+        Share of a core per thread ("acquisition", "decode") since the last status.
+    warnings : tuple of str
+        What needs a person: an old newest sample, a marker stream that is away, and the stream's own warnings.
     """
 
     state: SourceState
@@ -292,3 +320,9 @@ class Status:
     lag_s: float
     latency_ms: Mapping[str, Mapping[str, float]]
     n_classes: int
+    tmin: float = 0.0
+    tmax: float = 0.0
+    drift_ppm: float = 0.0
+    jitter_ms: float = 0.0
+    cpu_percent: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

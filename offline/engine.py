@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from necomimi.decoder import Decoder
-from necomimi.epochs import Epochs
+from necomimi.epochs import Epochs, EpochSet
 from necomimi.gallery import Gallery
 
+from .calibration import calibrate
 from .holdout import hold_out_blocks, hold_out_concepts
-from .objective import Judge, fit_temperature
+from .objective import Judge
 from .settings import TrainSettings
 from .targets import find_targets
 from .trainer import State, Trainer, seeded
+from .truncation import earliest_sample, ends
 
 __all__ = ["TrainResult", "TrainSettings", "TrainStep", "train_encoder"]
 
@@ -121,9 +124,13 @@ def train_encoder(
         on_epoch(TrainStep(done=done, total=total, loss=loss, validation=validation))
 
     with seeded(settings.seed):
-        trainer = Trainer(part.data, targets, gallery, settings)
+        trainer = Trainer(part.data, targets, gallery, settings, earliest_sample(epochs.preprocessor))
         fit = trainer.fit(train, held, judge, report)
-        vectors = trainer.embed(fit.best, held)
+        single, shown = _presentations(epochs.train, part, held, np.searchsorted(items, targets))
+        calibration = calibrate(
+            lambda data: trainer.embed(fit.best, data), epochs.train.data[single], shown, gallery.select(items),
+            ends=ends(epochs.preprocessor), seed=settings.seed,
+        )  # fmt: skip
         chosen = fit if pictures else trainer.refit(np.arange(len(part)), fit.epoch, report)
         trainer.encoder.load_state_dict(chosen.best)
     facts = {
@@ -137,6 +144,8 @@ def train_encoder(
         "best": fit.history[fit.epoch - 1],
         "last": fit.history[-1],
         "history": fit.history,
+        "truncated": bool(settings.truncation),
+        "calibration": calibration.facts,
         "source": epochs.source,
     }
     return TrainResult(
@@ -145,7 +154,9 @@ def train_encoder(
             encoder=trainer.encoder,
             preprocessor=epochs.preprocessor,
             space=gallery.space,
-            logit_scale=fit_temperature(judge, vectors)[0],
+            logit_scale=calibration.logit_scale,
+            averaging=calibration.averaging,
+            early_scales=calibration.early_scales,
             gallery=search or gallery,
             training=facts,
             device=trainer.device,
@@ -156,3 +167,15 @@ def train_encoder(
         best_epoch=fit.epoch,
         n_ways=judge.n_ways,
     )
+
+
+def _presentations(
+    whole: EpochSet, part: EpochSet, held: NDArray[np.int64], targets: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the rows of the held-out single presentations, of which `part` may hold the means, and their targets."""
+    if part is whole:
+        return held, targets[held]
+    names = part.names
+    target_of = {names[row]: targets[row] for row in held}
+    rows = np.array([i for i, name in enumerate(whole.names) if name in target_of])
+    return rows, np.array([target_of[whole.names[row]] for row in rows])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from necomimi.console import console, output
 from necomimi.errors import ConfigError
 
 from .decisions import judge_decisions
-from .judgement import judge_decoder, judge_scores, load_scores
+from .judgement import judge_decoder, judge_scores, judge_windows, load_scores
+from .tables import caption, tabulate, tabulate_ways
 
 __all__ = ["command", "evaluate"]
 
@@ -35,8 +37,34 @@ def parse_repetitions(text: str) -> list[int | None]:
     return [None if entry == "all" else int(entry) for entry in entries]
 
 
+def parse_windows(text: str) -> list[float]:
+    """Return the seconds in a list of milliseconds such as "200,300,400", ascending.
+
+    Raises
+    ------
+    ConfigError
+        An entry is not a positive number of milliseconds.
+    """
+    try:
+        windows = sorted({float(entry) / 1e3 for entry in text.split(",")})
+    except ValueError:
+        windows = [math.nan]
+    if not all(0 < window < math.inf for window in windows):
+        raise ConfigError(f"--windows {text!r}", "milliseconds after the onset, separated by commas, such as 200,300")
+    return windows
+
+
 def evaluate(
-    decoder: Path, epochs: Path, gallery: Path | None, split: str, repetitions: list[int | None] | None, device: str
+    decoder: Path,
+    epochs: Path,
+    gallery: Path | None,
+    split: str,
+    repetitions: list[int | None] | None,
+    device: str,
+    *,
+    evidence: bool = False,
+    windows: Sequence[float] = (),
+    sure: float | None = None,
 ) -> dict[str, Any]:
     """Judge a decoder directory on an epochs directory.
 
@@ -47,8 +75,12 @@ def evaluate(
         Searched in place of the decoder's own.
     split : {"test", "train"}
     repetitions : list of int or None
-        See `necomimi.offline.judgement.judge_decoder`.
+        See `necomimi.offline.judgement.judge_decoder`, as for `evidence` and `sure`.
     device : str
+    evidence : bool
+    windows : sequence of float
+        See `necomimi.offline.judgement.judge_windows`; the rows are in "windows", absent where none is wanted.
+    sure : float, optional
 
     Raises
     ------
@@ -76,7 +108,13 @@ def evaluate(
         raise ConfigError(f"{epochs} has no test epochs", "a test set", "necomimi preprocess with a test set")
     if gallery is not None:
         model.use_gallery(Gallery.load(gallery))
-    result = judge_decoder(model, part, repetitions)
+    result = judge_decoder(model, part, repetitions, evidence=evidence, sure=sure)
+    if evidence and not model.averaging.calibrated:
+        logger.warning("this decoder's training held out no repetitions: its averages are not calibrated")
+    if windows:
+        if not model.training.get("truncated"):
+            logger.warning("this decoder was trained on whole epochs only: train with --truncation to decode early")
+        result["windows"] = judge_windows(model, part, windows, sure)
     if split == "test" and result["gallery"]["kind"] != "labels":
         seen = set(part.labels) & set(data.train.labels)
         if seen:
@@ -84,55 +122,21 @@ def evaluate(
     return {"decoder": str(decoder), "epochs": str(epochs), "split": split, **result}
 
 
-def tabulate(result: dict[str, Any]) -> Table:
-    """Return accuracies as a table."""
-    rows = result["rows"]
-    with_auc, with_top5 = "auc" in rows[0], rows[0]["n_classes"] > 5
-    table = Table(title=result.get("title"), caption=result.get("caption"), caption_justify="left")
-    names = ["averaged"] * ("repetitions" in rows[0]) + ["queries", "classes", "top-1"] + ["top-5"] * with_top5
-    for name in names + ["AUC"] * with_auc:
-        table.add_column(name, justify="right")
-    for row in rows:
-        cells = [str(row["repetitions"])] if "repetitions" in row else []
-        cells += [str(row["n_queries"]), str(row["n_classes"]), _rate(row, "top1")]
-        cells += [_rate(row, "top5")] if with_top5 else []
-        cells += [f"{row['auc']:.3f}"] if with_auc else []
-        table.add_row(*cells)
-    chance = [f"{rows[0]['chance_top1']:.1%}"] + [f"{rows[0]['chance_top5']:.1%}"] * with_top5 + ["0.500"] * with_auc
-    table.add_section()
-    table.add_row("chance", *[""] * (len(names) - 2 - with_top5), *chance)
-    return table
-
-
-def tabulate_ways(result: dict[str, Any]) -> Table | None:
-    """Return the exact expectations of k-way top-1 as a table, or None where there is nothing to choose among."""
-    rows = result["rows"]
-    ways = [k for k in rows[0]["kway"] if int(k) < rows[0]["n_classes"]]
-    if not ways:
-        return None
-    table = Table(caption="exact expectation over all sets of distractors", caption_justify="left")
-    for name in [*["averaged"] * ("repetitions" in rows[0]), "queries", *(f"{k}-way" for k in ways)]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        cells = [str(row["repetitions"])] if "repetitions" in row else []
-        table.add_row(*cells, str(row["n_queries"]), *(f"{row['kway'][k]:.1%}" for k in ways))
-    table.add_section()
-    table.add_row("chance", *[""] * ("repetitions" in rows[0]), *(f"{1 / int(k):.1%}" for k in ways))
-    return table
-
-
-def _rate(row: dict[str, Any], name: str) -> str:
-    """Return a rate with its interval."""
-    low, high = row[f"{name}_interval"]
-    return f"{row[name]:.1%} ({100 * low:.1f}-{100 * high:.1f})"
-
-
 def command(
     decoder: Annotated[Path | None, typer.Argument(metavar="[DECODER]", help="A decoder directory.")] = None,
     epochs: Annotated[Path | None, typer.Argument(metavar="[EPOCHS]", help="An epochs directory.")] = None,
     gallery: Annotated[Path | None, typer.Option(help="Gallery to search; the decoder's own by default.")] = None,
     split: Annotated[str, typer.Option(help="test or train.")] = "test",
-    repetitions: Annotated[str | None, typer.Option(help="Epochs averaged before encoding, such as 1,4,all.")] = None,
+    repetitions: Annotated[str | None, typer.Option(help="Presentations behind an answer, such as 1,4,all.")] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Add up what each presentation says, as decode --average does.")
+    ] = False,
+    windows: Annotated[
+        str | None, typer.Option(help="Judge unfinished epochs too: milliseconds after the onset, such as 200,300.")
+    ] = None,
+    sure: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Count answers that are at least this confident.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     scores: Annotated[Path | None, typer.Option(help="Judge this .npy score matrix instead of a decoder.")] = None,
     targets: Annotated[Path | None, typer.Option(help="With --scores: column of each query's target.")] = None,
@@ -142,15 +146,18 @@ def command(
     """Judge a decoder on held-out epochs, a score matrix whose targets stand on the diagonal, or a live session.
 
     k-way figures are exact expectations over all sets of distractors. Ties are broken at random, in expectation.
+    Repetitions are averaged before encoding, or after it with --evidence. ECE is the expected calibration error.
 
     Example: necomimi evaluate decoder epochs --repetitions 1,4,all
     """
     result: dict[str, Any]
     if (scores or decisions) and (decoder or gallery or (scores and decisions)):
         raise ConfigError("more than one thing to judge", "a decoder with epochs, --scores, or --decisions")
+    if decoder is None and (evidence or windows or (scores and sure is not None)):
+        raise ConfigError("--evidence, --windows or --sure without DECODER and EPOCHS", "a decoder and epochs to judge")
     if decisions is not None:
-        found = judge_decisions(decisions)
-        result = {"decisions": str(decisions), **found, "rows": [found]}
+        found = judge_decisions(decisions, sure)
+        result = {"decisions": str(decisions), **found}
         heading = f"{decisions}: live decisions, {found['n_refusals']} refusals"
     elif scores is not None:
         result = {"scores": str(scores), "rows": [judge_scores(*load_scores(scores, targets))]}
@@ -162,13 +169,18 @@ def command(
     else:
         with console.status("encoding"):
             wanted = None if repetitions is None else parse_repetitions(repetitions)
-            result = evaluate(decoder, epochs, gallery, split, wanted, device)
+            result = evaluate(
+                decoder, epochs, gallery, split, wanted, device,
+                evidence=evidence, windows=parse_windows(windows) if windows else (), sure=sure,
+            )  # fmt: skip
         heading = f"{decoder} on the {split} epochs of {epochs}; gallery: {result['gallery']['kind']}"
     if as_json:
         typer.echo(json.dumps(result))
         return
-    caption = f"95 % intervals: {result['rows'][0]['interval']}"
-    output.print(tabulate({**result, "title": heading, "caption": caption}))
-    ways = tabulate_ways(result)
+    output.print(tabulate(result["rows"], heading, caption(result["rows"])))
+    early = result.get("windows") or [{"until": float(t), **row} for t, row in result.get("provisional", {}).items()]
+    if early:
+        output.print(tabulate(early, "from the part of the epoch that had arrived", caption(early)))
+    ways = tabulate_ways(result["rows"])
     if ways is not None:
         output.print(ways)

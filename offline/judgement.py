@@ -15,12 +15,15 @@ from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
 
 from .averaging import average_groups, group_repetitions
+from .confidence import judge_confidence, softmax
 from .scoring import area_under_curve, expectation, interval_of, ranks
 from .targets import find_targets
+from .truncation import truncate
 
-__all__ = ["class_scores", "gallery_kind", "judge_decoder", "judge_scores", "load_scores"]
+__all__ = ["gallery_kind", "judge_decoder", "judge_scores", "judge_windows", "load_scores"]
 
 WAYS = (2, 4, 10, 50, 100, 200)
+BLOCK = 4096  # epochs cut short at once
 
 
 def judge_scores(scores: NDArray[Any], targets: NDArray[Any], clusters: NDArray[Any] | None = None) -> dict[str, Any]:
@@ -59,31 +62,6 @@ def judge_scores(scores: NDArray[Any], targets: NDArray[Any], clusters: NDArray[
     return found
 
 
-def class_scores(vectors: NDArray[np.float32], gallery: Gallery, logit_scale: float) -> NDArray[np.float64]:
-    """Return the logarithm of each class's unnormalised probability, as `Gallery.retrieve` ranks classes.
-
-    Parameters
-    ----------
-    vectors : ndarray of float32, shape (n, n_dims)
-        Unit norm.
-    gallery : Gallery
-    logit_scale : float
-        Inverse temperature.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, n_classes)
-        Columns in the order of ``gallery.classes``.
-    """
-    logits = logit_scale * (vectors @ gallery.embeddings.T).astype(np.float64)
-    if len(gallery.classes) == len(gallery):
-        return logits
-    order = np.argsort(gallery.item_classes, kind="stable")
-    starts = np.flatnonzero(np.diff(gallery.item_classes[order], prepend=-1))
-    top = logits.max(axis=1, keepdims=True)
-    return top + np.log(np.maximum(np.add.reduceat(np.exp(logits - top)[:, order], starts, axis=1), 1e-300))
-
-
 def gallery_kind(gallery: Gallery, part: EpochSet) -> str:
     """Return in words what a query is compared with: these are different tasks."""
     if not any(gallery.files):
@@ -94,9 +72,15 @@ def gallery_kind(gallery: Gallery, part: EpochSet) -> str:
 
 
 def judge_decoder(
-    decoder: Decoder, part: EpochSet, repetitions: Sequence[int | None] | None = None, seed: int = 0
+    decoder: Decoder,
+    part: EpochSet,
+    repetitions: Sequence[int | None] | None = None,
+    *,
+    evidence: bool = False,
+    sure: float | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Return the retrieval figures of a decoder, one row per number of averaged repetitions.
+    """Return the retrieval figures of a decoder, one row per number of repetitions.
 
     Parameters
     ----------
@@ -104,8 +88,13 @@ def judge_decoder(
         With the gallery to search.
     part : EpochSet
     repetitions : sequence of int or None, optional
-        Epochs averaged before encoding; None stands for all. By default 1, 2, 4, 10, 20, 40, 80 as far as they go;
+        Presentations behind one answer; None stands for all. By default 1, 2, 4, 10, 20, 40, 80 as far as they go;
         1 where there are only labels.
+    evidence : bool
+        Add up what each presentation says, as live decoding does (`Decoder.averaging`); else the epochs are averaged
+        before encoding.
+    sure : float, optional
+        Confidence from which an answer is announced.
     seed : int
         Of the groups drawn.
 
@@ -116,23 +105,25 @@ def judge_decoder(
     DatasetError
         An epoch's picture is not in the gallery.
     """
-    gallery = decoder.gallery
-    if gallery is None:
-        raise ConfigError("the decoder has no gallery", "one to search", "give --gallery DIR (necomimi embed)")
+    gallery = _searched(decoder)
     classes = gallery.item_classes[find_targets(part, gallery)]
     most = int(np.unique(np.asarray(part.names), return_counts=True)[1].max())
     if repetitions is None:
         repetitions = [n for n in (1, 2, 4, 10, 20, 40, 80) if n <= most] if any(gallery.files) else [1]
+    vectors = decoder.embed(part.data) if evidence else None
     rows = []
     for n_averaged in repetitions:
         groups = group_repetitions(part.names, n_averaged, seed)
         if not groups:
             raise ConfigError(f"--repetitions {n_averaged}", f"at most {most}, as the epochs have")
-        data = part.data if n_averaged == 1 else average_groups(part.data, groups)
+        if vectors is not None:
+            scores = _add_up(decoder, vectors, groups)
+        else:
+            data = part.data if n_averaged == 1 else average_groups(part.data, groups)
+            scores = gallery.class_scores(decoder.embed(data), decoder.logit_scale)
         firsts = np.array([group[0] for group in groups])
-        targets = classes[firsts] if n_averaged != 1 else classes
-        scores = class_scores(decoder.embed(data), gallery, decoder.logit_scale)
-        rows.append({"repetitions": n_averaged or "all", **judge_scores(scores, targets)})
+        targets = classes if vectors is None and n_averaged == 1 else classes[firsts]
+        rows.append({"repetitions": n_averaged or "all", **_judge_answers(scores, targets, sure)})
     return {
         "gallery": {
             "kind": gallery_kind(gallery, part),
@@ -143,6 +134,80 @@ def judge_decoder(
         "space": decoder.space,
         "rows": rows,
     }
+
+
+def judge_windows(
+    decoder: Decoder, part: EpochSet, windows: Sequence[float], sure: float | None = None
+) -> list[dict[str, Any]]:
+    """Return the retrieval figures of single presentations of which only the beginning has arrived.
+
+    The preprocessed epochs are set to zero after each time. A live decoder preprocesses what has arrived of the raw
+    epoch instead: where the amplifier's rate is another than the model's, resampling then has its edge there rather
+    than at the end, which changes the last sample by about 20 % of the signal's standard deviation and those before
+    it ever less (embeddings: cosine over .999). At the model's rate both are the same.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        With the gallery to search.
+    part : EpochSet
+    windows : sequence of float
+        Seconds from the onset at which the epochs end; from the window's end on they are whole.
+    sure : float, optional
+        Confidence from which an answer is announced.
+
+    Returns
+    -------
+    list of dict
+        One row per window, as those of `judge_decoder`, with "until" in place of "repetitions".
+
+    Raises
+    ------
+    ConfigError
+        The decoder has no gallery, or a window ends before the model's first sample.
+    """
+    gallery = _searched(decoder)
+    targets = gallery.item_classes[find_targets(part, gallery)]
+    rows = []
+    for until in windows:
+        n_times = decoder.preprocessor.n_times_until(until)
+        if not n_times:
+            raise ConfigError(
+                f"a window that ends {1e3 * until:g} ms after the onset",
+                f"an end after {1e3 * decoder.preprocessor.start:g} ms, where the decoder's window begins",
+            )
+        blocks = np.array_split(part.data, range(BLOCK, len(part), BLOCK))
+        vectors = np.concatenate([decoder.embed(truncate(block, n_times)) for block in blocks])
+        scores = gallery.class_scores(vectors, decoder.scale_at(until))
+        rows.append({"until": until, **_judge_answers(scores, targets, sure)})
+    return rows
+
+
+def _searched(decoder: Decoder) -> Gallery:
+    """Return the gallery of a decoder, which must be there."""
+    if decoder.gallery is None:
+        raise ConfigError("the decoder has no gallery", "one to search", "give --gallery DIR (necomimi embed)")
+    return decoder.gallery
+
+
+def _judge_answers(scores: NDArray[np.float64], targets: NDArray[np.intp], sure: float | None) -> dict[str, Any]:
+    """Return every figure of class scores that are log probabilities."""
+    best, ties, sizes = ranks(scores, targets)
+    hits = expectation(best, ties, sizes)
+    confidence = softmax(scores).max(axis=1)
+    return {**judge_scores(scores, targets), **judge_confidence(confidence, hits, targets, sure)}
+
+
+def _add_up(decoder: Decoder, vectors: NDArray[np.float32], groups: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Return class scores of groups of presentations, shape (n_groups, n_classes)."""
+    gallery = _searched(decoder)
+    scores = np.empty((len(groups), len(gallery.classes)))
+    sizes = np.array([len(group) for group in groups])
+    for size in np.unique(sizes):
+        chosen = np.flatnonzero(sizes == size)
+        rows = np.stack([groups[int(i)] for i in chosen])
+        scores[chosen] = decoder.averaging.class_scores(vectors[rows], gallery, decoder.logit_scale)
+    return scores
 
 
 def load_scores(scores: Path, targets: Path | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Cut, resample and whiten recordings: THINGS-EEG2 raw files, or any MNE-readable recording -> epochs directory."""
+"""Cut, resample and whiten recordings: THINGS-EEG2 raw files, or any other recording -> epochs directory."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def preprocess_recording(
     Parameters
     ----------
     path : Path
-        Anything `mne.io.read_raw` reads.
+        Anything `mne.io.read_raw` reads, or XDF.
     out : Path
         The epochs directory to make.
     window : Window
@@ -297,6 +297,12 @@ def preprocess_recording(
     recording = open_recording(path)
     picks = recording.picks("eeg")
     preprocessor = window.preprocessor([recording.ch_names[i] for i in picks])
+    if recording.applied:
+        raise DatasetError(
+            f"{path} records a stream that has been through {', '.join(recording.applied)} already",
+            "a recording of raw EEG",
+            "preprocess the recording that was played instead",
+        )
     preprocessor.check_stream(recording.sfreq, ())
     samples = np.array([sample for sample, _ in recording.events], dtype=np.int64)
     labels = [label for _, label in recording.events]
@@ -304,10 +310,13 @@ def preprocess_recording(
     boundary = recording.n_times if test_from is None else round(test_from * recording.sfreq)
     tmin, n_in = preprocessor.window(recording.sfreq)
     begin = samples + round(tmin * recording.sfreq)
+    whole &= recording.is_whole(np.minimum(begin, samples), np.maximum(begin + n_in - 1, samples))
     masks = {"train": whole & (begin + n_in <= boundary), "test": whole & (begin >= boundary)}
     n_left_out = len(samples) - masks["train"].sum() - masks["test"].sum()
     if n_left_out:
-        logger.info("%d of %d events left out: at the recording's ends or across the split", n_left_out, len(samples))
+        logger.info(
+            "%d of %d events left out: at the recording's ends, across a hole or the split", n_left_out, len(samples)
+        )
     if not masks["train"].any() or (test_from is not None and not masks["test"].any()):
         raise DatasetError(
             f"{path} gives {masks['train'].sum()} training and {masks['test'].sum()} test epochs",

@@ -30,6 +30,8 @@ class TrainSettings(Settings):
     weight_decay : float
     noise : float
         Standard deviation of the noise added to each training sample, relative to the data's.
+    truncation : float, optional
+        Share of the epochs whose signal is set to zero after a random time, so that unfinished epochs can be decoded.
     smoothing : float
         Label smoothing.
     normalize : bool, optional
@@ -56,6 +58,7 @@ class TrainSettings(Settings):
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=0.3, ge=0)
     noise: float = Field(default=0.5, ge=0)
+    truncation: float | None = Field(default=None, ge=0, le=1)
     smoothing: float = Field(default=0.1, ge=0, lt=1)
     normalize: bool | None = None
     average: bool | None = None
@@ -81,6 +84,7 @@ class TrainSettings(Settings):
             "lr": 2e-3 if self.encoder == "multiblur" else 3e-4,
             "normalize": True,
             "average": pictures,
+            "truncation": 0.5 if pictures else 0.0,
             "val_concepts": min(150, max(2, n_concepts // 10)) if pictures else None,
         }
         return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})

@@ -81,6 +81,9 @@ def _report(result: TrainResult, decoder: Path) -> None:
         console.print(
             f"validation, {name}{which}: {', '.join(figures)} of {result.n_ways}; chance {1 / result.n_ways:.1%}"
         )
+    averaging = result.decoder.averaging
+    fitted = "fitted on validation" if averaging.calibrated else "assumed: nothing held out was presented twice"
+    console.print(f"averages of presentations: {averaging.method}, exponent {averaging.exponent:g} ({fitted})")
     console.print(f"decoder: {decoder}")
 
 
@@ -98,6 +101,9 @@ def encoder(
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     average: Annotated[
         bool | None, typer.Option("--average/--single", help="Train on means over repetitions, or on single trials.")
+    ] = None,
+    truncation: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of epochs cut short, to decode unfinished ones.")
     ] = None,
     val_concepts: Annotated[int | None, typer.Option(min=2, help="Concepts held out for validation.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, batches and held-out concepts.")] = None,
@@ -120,6 +126,7 @@ def encoder(
             "batch_size": batch_size,
             "lr": lr,
             "average": average,
+            "truncation": truncation,
             "val_concepts": val_concepts,
             "seed": seed,
             "device": device,

@@ -20,6 +20,7 @@ from necomimi.gallery import Gallery
 
 from .objective import Judge, fit_temperature, info_nce
 from .settings import TrainSettings
+from .truncation import truncate_at_random
 
 __all__ = ["Fit", "State", "Trainer", "seeded"]
 
@@ -91,12 +92,20 @@ class Trainer:
     gallery : Gallery
     settings : TrainSettings
         Resolved.
+    earliest : int
+        Fewest samples that truncation leaves of an epoch.
     """
 
     def __init__(
-        self, data: NDArray[np.float32], targets: NDArray[np.intp], gallery: Gallery, settings: TrainSettings
+        self,
+        data: NDArray[np.float32],
+        targets: NDArray[np.intp],
+        gallery: Gallery,
+        settings: TrainSettings,
+        earliest: int = 1,
     ) -> None:
         self.settings = settings
+        self.earliest = earliest
         self.device = choose_device(settings.device)
         self.pictures = any(gallery.files)
         self.data = to_device(data, self.device)
@@ -164,10 +173,14 @@ class Trainer:
                 best = self._state()
         return Fit(best=best, last=self._state(), epoch=epoch, history=history)
 
-    def embed(self, state: State, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return unit-norm embeddings of some epochs under some weights, shape (n_rows, n_dims)."""
+    def embed(self, state: State, data: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return unit-norm embeddings of epochs under some weights, shape (n_epochs, n_dims)."""
         self.encoder.load_state_dict(state)
-        return self._embed(rows)
+        with torch.no_grad():
+            self.encoder.eval()
+            blocks = np.array_split(data, range(512, len(data), 512))
+            vectors = [F.normalize(self._encode(torch.tensor(block, device=self.device)), dim=-1) for block in blocks]
+        return torch.cat(vectors).cpu().numpy()
 
     def _passes(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, float]]:
         """Train from fresh weights; yield the number and the mean loss of each pass."""
@@ -201,6 +214,8 @@ class Trainer:
         data = self._rows(batch)
         if self.noise:
             data = data + self.noise * torch.randn_like(data)
+        if settings.truncation:
+            truncate_at_random(data, settings.truncation, self.earliest)  # `_rows` has made a copy
         estimates = self._encode(data)
         if settings.normalize:
             estimates = F.normalize(estimates, dim=-1)

@@ -1,126 +1,24 @@
 """Map sample numbers to time without hiding gaps: sample stamps -> segments, each with its own line.
 
 liblsl's dejitter smooths over holes and is wrong by seconds after one. Here a straight line is fitted to the stamps of
-the last half minute, and a stamp that leaves the line by more than the stamps' own jitter begins a new segment. No
-epoch may cross a segment's border.
+the last half minute. Stamps that leave the line by more than the device's own jitter are held for an instant: where
+they come back they were late, where they stay away samples are missing (or a clock was set) and a new segment begins.
+No epoch may cross a segment's border.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .segment import Cause, Habit, Segment, learn
+
 __all__ = ["Cause", "SampleClock", "Segment"]
 
-Cause = Literal["start", "gap", "reconnect", "seam"]
-
-FIT_POINTS = 600  # at one point each FIT_STEP_S: half a minute
-FIT_STEP_S = 0.05
-MIN_SPAN_S = 2.0  # below this the nominal rate is the better estimate
-MAX_DRIFT = 0.005
-SETTLING_S = 0.1  # until the jitter is known
-SETTLING_TOLERANCE_S = 0.05  # burst-stamped devices put 35 ms of samples on one stamp
-
-
-@dataclass
-class Segment:
-    """A stretch of samples without a hole.
-
-    Parameters
-    ----------
-    first : int
-        Number of its first sample.
-    sfreq : float
-        Nominal rate in Hz.
-    cause : str
-        Why it began.
-    n_missing : int
-        Samples known to be missing before it.
-    """
-
-    first: int
-    sfreq: float
-    cause: Cause
-    n_missing: int = 0
-    end: int = 0
-    _points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=FIT_POINTS), repr=False)
-    _pending: list[tuple[float, float, int]] = field(default_factory=list, repr=False)
-    _period: float = 0.0
-    _origin: float = 0.0
-    _time: float = 0.0
-    _jitter: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._period = 1.0 / self.sfreq
-        self._origin = float(self.first)
-        self.end = self.first
-
-    @property
-    def drift_ppm(self) -> float:
-        """How much faster than its nominal rate the device runs, in parts per million."""
-        return (1.0 / (self._period * self.sfreq) - 1.0) * 1e6
-
-    @property
-    def jitter_s(self) -> float:
-        """Mean distance of the stamps from the line, in seconds."""
-        return self._jitter
-
-    @property
-    def tolerance_s(self) -> float:
-        """Distance from the line, in seconds, at which a stamp means a hole rather than jitter."""
-        tolerance = max(1.5 / self.sfreq, 8.0 * self._jitter)
-        return max(tolerance, SETTLING_TOLERANCE_S) if self.n_to_settle else tolerance
-
-    @property
-    def n_to_settle(self) -> int:
-        """Samples still to come before the jitter is known."""
-        return max(0, self.first + math.ceil(SETTLING_S * self.sfreq) - self.end)
-
-    def time_of(self, index: float) -> float:
-        """Return the time of a sample, in seconds on the local clock."""
-        return self._time + (index - self._origin) * self._period
-
-    def index_of(self, time: float) -> int:
-        """Return the number of the sample nearest to a time."""
-        return round(self._origin + (time - self._time) / self._period)
-
-    def residuals(self, index: int, timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how much later than the line says the samples from `index` on are stamped, in seconds."""
-        return timestamps - (self._time + (index + np.arange(len(timestamps)) - self._origin) * self._period)
-
-    def extend(self, index: int, timestamps: NDArray[np.float64]) -> None:
-        """Take in consecutive samples that belong to this segment."""
-        n = len(timestamps)
-        if self.end == self.first:
-            self._origin, self._time = float(index), float(timestamps[0])
-        else:
-            # A mean over the first second, an exponential one over about a second after it.
-            weight = n / min(index + n - self.first, max(self.sfreq, n))
-            self._jitter += weight * (float(np.abs(self.residuals(index, timestamps)).mean()) - self._jitter)
-        self.end = index + n
-        self._pending.append((index + (n - 1) / 2, float(timestamps.mean()), n))
-        if sum(count for *_, count in self._pending) >= FIT_STEP_S * self.sfreq:
-            self._add_point()
-
-    def _add_point(self) -> None:
-        """Turn the pending chunks into one point, and fit the line again."""
-        pending = np.array(self._pending)
-        self._pending.clear()
-        weights = pending[:, 2] / pending[:, 2].sum()
-        self._points.append((float(weights @ pending[:, 0]), float(weights @ pending[:, 1])))
-        points = np.array(self._points)
-        self._origin, self._time = float(points[:, 0].mean()), float(points[:, 1].mean())
-        span = points[-1, 0] - points[0, 0]
-        if span >= MIN_SPAN_S * self.sfreq:
-            x = points[:, 0] - self._origin
-            period = float(x @ (points[:, 1] - self._time) / (x @ x))
-            nominal = 1.0 / self.sfreq
-            self._period = min(max(period, nominal * (1 - MAX_DRIFT)), nominal * (1 + MAX_DRIFT))
+SETTLING_S = 0.5  # of samples that teach how a device stamps
+SUSPECT_S = 0.15  # of samples, from the first off the line, that tell a late stamp from a hole
 
 
 class SampleClock:
@@ -130,12 +28,23 @@ class SampleClock:
     ----------
     sfreq : float
         Nominal rate of the stamps in Hz.
+
+    Attributes
+    ----------
+    segments : list of Segment
+        Oldest first.
+    n_missing : int
+        Samples known to be missing since the start.
     """
 
     def __init__(self, sfreq: float) -> None:
         self.sfreq = sfreq
         self.segments: list[Segment] = []
         self.n_missing = 0
+        self._held: list[NDArray[np.float64]] = []  # stamps that follow the last segment's end, not yet judged
+        self._n_held = 0
+        self._n_needed = 0  # so many held stamps are judged together
+        self._settling = False
 
     def add(self, index: int, timestamps: NDArray[np.float64], cause: Cause = "gap") -> None:
         """Take in the stamps of consecutive samples.
@@ -149,49 +58,144 @@ class SampleClock:
         cause : str
             Anything but "gap" begins a new segment here, whatever the stamps say.
         """
+        if not len(timestamps):
+            return
         if not self.segments or cause != "gap":
-            self._begin(index, "start" if not self.segments else cause, 0)
+            self._judge_rest()
+            habit = Habit(1.0 / self.sfreq)
+            self._begin(index, float(timestamps[0]), "start" if not self.segments else cause, 0, habit)
+            self._hold(SETTLING_S, settling=True)
         while len(timestamps):
-            segment = self.segments[-1]
-            if segment.end == segment.first:
-                segment.extend(index, timestamps[:1])
-                index, timestamps = index + 1, timestamps[1:]
+            if self._n_needed:
+                n = min(self._n_needed - self._n_held, len(timestamps))
+                self._held.append(timestamps[:n])
+                self._n_held += n
+                timestamps = timestamps[n:]
+                if self._n_held == self._n_needed:
+                    timestamps = np.concatenate([*self._judge_held(), timestamps])
                 continue
-            residuals = segment.residuals(index, timestamps[: segment.n_to_settle or None])
-            off = np.flatnonzero(np.abs(residuals) > segment.tolerance_s)
-            n = int(off[0]) if len(off) else len(residuals)
-            if n:
-                segment.extend(index, timestamps[:n])
-                index, timestamps = index + n, timestamps[n:]
-            if len(off):
-                n_missing = max(0, round(float(residuals[n]) * self.sfreq))
-                self._begin(index, "gap" if n_missing else "seam", n_missing)
+            n = self.segments[-1].take(timestamps)
+            timestamps = timestamps[n:]
+            if not n:
+                self._hold(SUSPECT_S)
+            elif self.segments[-1].shift():
+                self._break_back(self.segments[-1])
 
-    def _begin(self, index: int, cause: Cause, n_missing: int) -> None:
+    def _hold(self, seconds: float, settling: bool = False) -> None:
+        """Hold the next stamps until there are so many seconds of them."""
+        self._held, self._n_held = [], 0
+        self._n_needed = max(8, math.ceil(seconds * self.sfreq))
+        self._settling = settling
+
+    def _judge_rest(self) -> None:
+        """Give the stamps that are held to the last segment: what follows them is on another line in any case."""
+        if self._n_held:
+            self._trust(np.concatenate(self._judge_held()))
+        self._n_needed = self._n_held = 0
+
+    def _judge_held(self) -> list[NDArray[np.float64]]:
+        """Decide what the held stamps mean; return those that are now to be taken in the ordinary way."""
+        held = np.concatenate(self._held)
+        self._held, self._n_held, self._n_needed = [], 0, 0
+        segment = self.segments[-1]
+        if self._settling:
+            habit, start = learn(held, self.sfreq)
+            self.segments[-1] = Segment(segment.first, start, self.sfreq, segment.cause, segment.n_missing, habit)
+            return [held]
+        late = segment.residuals(held)
+        burst = segment.now().burst_s
+        level = np.min if burst else np.median
+        away, tolerance = float(level(late[len(late) // 2 :])), segment.tolerance_s
+        if abs(away) <= tolerance:  # they came back: late stamps, not missing samples
+            self._trust(held)
+            return []
+        off = np.flatnonzero((late < away - tolerance) | (late > away + burst + tolerance))
+        n = int(off[-1]) + 1 if len(off) else 0
+        n_missing = 0
+        if n:  # on neither line: a second hole follows within the instant
+            here = float(level(late[:n]))
+            n_missing = self._break(segment, here, round(here * self.sfreq))
+            self._trust(held[:n])
+        self._break(segment, away, round(away * self.sfreq) - n_missing)
+        return [held[n:]]
+
+    def _trust(self, timestamps: NDArray[np.float64]) -> None:
+        """Give stamps to the last segment, whether they lie on its line or not."""
+        while len(timestamps):
+            timestamps = timestamps[self.segments[-1].take(timestamps, trusted=True) :]
+
+    def _break(self, old: Segment, away: float, n_missing: int) -> int:
+        """Begin a segment on a line `away` seconds from an old one's; return how many samples are missing before it."""
+        n_missing = max(0, n_missing)
+        start = old.time_of(self.segments[-1].end) + away
+        cause: Cause = "gap" if n_missing else "seam"
+        self._begin(self.segments[-1].end, start, cause, n_missing, old.now())
+        return n_missing
+
+    def _break_back(self, old: Segment) -> None:
+        """Begin a segment where the samples left the line by less than their jitter; it shows only on the average."""
+        away, habit = old.shift(), old.now()
+        n, due = old.give_back()
+        n_missing = max(0, round(away * self.sfreq))
+        self._begin(old.end, due + away, "gap" if n_missing else "seam", n_missing, habit)
+        self.segments[-1].pass_over(n)
+
+    def _begin(self, index: int, start: float, cause: Cause, n_missing: int, habit: Habit) -> None:
         self.n_missing += n_missing
-        self.segments.append(Segment(first=index, sfreq=self.sfreq, cause=cause, n_missing=n_missing))
+        self.segments.append(Segment(index, start, self.sfreq, cause, n_missing, habit))
 
     def forget_before(self, index: int) -> None:
-        """Drop segments that end before a sample number."""
+        """Drop what is known of samples before a sample number."""
         while len(self.segments) > 1 and self.segments[0].end <= index:
             self.segments.pop(0)
+        if self.segments:
+            self.segments[0].forget_before(index)
 
-    def segment_at(self, time: float) -> tuple[Segment, Segment | None] | None:
+    def segment_at(self, time: float, known: int | None = None) -> tuple[Segment, Segment | None] | None:
         """Return the segment that a time belongs to and the one after it, or None before the first.
 
         A time in the hole between two segments belongs to the earlier one.
+
+        Parameters
+        ----------
+        time : float
+            Seconds on the local clock.
+        known : int or None
+            The clock's `end` when the time became known. Where the sender's clock was set back later, the time
+            stays with the signal that bore it then.
         """
         after = None
-        for segment in reversed(self.segments):
-            if segment.end > segment.first and time >= segment.time_of(segment.first - 0.5):
+        for i in range(len(self.segments) - 1, -1, -1):
+            segment = self.segments[i]
+            if time >= segment.time_of(segment.first - 0.5) and not (
+                known is not None and known <= segment.first and self._bears(i - 1, time)
+            ):
                 return segment, after
             after = segment
         return None
+
+    def is_twofold(self, time: float) -> bool:
+        """Return whether two stretches of signal bear a time (s), because the sender's clock was set back."""
+        return sum(self._bears(i, time) for i in range(len(self.segments))) > 1
+
+    def _bears(self, i: int, time: float) -> bool:
+        """Return whether a segment holds a time (s)."""
+        if i < 0:
+            return False
+        segment = self.segments[i]
+        return segment.time_of(segment.first - 0.5) <= time < segment.time_of(segment.end - 0.5)
+
+    @property
+    def end(self) -> int:
+        """Number of the first sample that no segment holds yet."""
+        return self.segments[-1].end if self.segments else 0
 
     @property
     def newest(self) -> float:
         """Time of the newest sample, in seconds on the local clock; minus infinity before the first."""
         if not self.segments:
             return float("-inf")
+        if self._n_held:
+            return float(self._held[-1][-1])
         segment = self.segments[-1]
         return segment.time_of(segment.end - 1)

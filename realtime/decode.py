@@ -19,16 +19,21 @@ from necomimi.errors import ConfigError, NecomimiError
 from necomimi.feed import DEFAULT_ADDRESS
 from necomimi.gallery import Gallery
 from necomimi.lsl import configuration_file
+from necomimi.preprocessing import Preprocessor
 from necomimi.records import Status, StreamInfo
 
-from .epoching import Limits
+from .answering import Answerer
 from .outlets import Outlets
 from .pipeline import Pipeline
+from .recorder import Recorder
+from .signal_check import Limits
 from .source import LSLSource, StreamChoice
 
 __all__ = ["command", "summary_of"]
 
 logger = logging.getLogger(__name__)
+
+RECORDER_TIMEOUT_S = 10.0
 
 
 def summary_of(status: Status) -> dict[str, Any]:
@@ -59,6 +64,24 @@ def _print_summary(status: Status) -> None:
         console.print(table)
 
 
+def parse_early(text: str, preprocessor: Preprocessor) -> tuple[float, ...]:
+    """Return the ends in a list of milliseconds such as "200,300,400", in ascending seconds from the onset.
+
+    Raises
+    ------
+    ConfigError
+        An entry is no number, or does not lie inside the decoder's window.
+    """
+    expected = f"milliseconds between {1e3 * preprocessor.start:g} and {1e3 * preprocessor.tmax:g}, such as 200,300,400"
+    try:
+        ends = tuple(sorted({float(entry) / 1e3 for entry in text.split(",")}))
+    except ValueError as error:
+        raise ConfigError(f"--early {text!r}", expected) from error
+    if not all(preprocessor.start < end < preprocessor.tmax for end in ends):
+        raise ConfigError(f"--early {text!r}", expected, "the answer at the window's end comes in any case")
+    return ends
+
+
 def command(
     decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="A decoder directory (necomimi train encoder).")],
     gallery: Annotated[Path | None, typer.Option(help="Search this gallery instead of the decoder's own.")] = None,
@@ -69,13 +92,38 @@ def command(
     markers_type: Annotated[str | None, typer.Option(help="Type of the marker stream.")] = "Markers",
     markers_source_id: Annotated[str | None, typer.Option(help="source_id of the marker stream.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the EEG, where the stream's header is wrong.")] = None,
+    interpolate: Annotated[
+        int, typer.Option(min=0, help="Missing channels that may be interpolated from the others.")
+    ] = 0,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the streams.")] = 10.0,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     top_k: Annotated[int, typer.Option(min=1, help="Labels in each answer.")] = 5,
-    reject: Annotated[float | None, typer.Option(help="Refuse epochs over this many µV peak to peak.")] = None,
+    average: Annotated[
+        int, typer.Option(min=1, help="Answer from the last so many presentations of a stimulus (of one label).")
+    ] = 1,
+    sure: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Announce a stimulus whose best label is this probable.")
+    ] = None,
+    early: Annotated[
+        str | None, typer.Option(help="Answer provisionally after these milliseconds, such as 200,300,400.")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(min=0.02, help="Decode the latest window each so many seconds, without markers.")
+    ] = None,
+    reject: Annotated[float | None, typer.Option(min=0, help="Refuse epochs over this many µV peak to peak.")] = None,
+    flat: Annotated[float, typer.Option(min=0, help="A channel of at most so many µV peak to peak is flat.")] = 0.0,
+    max_flat: Annotated[float, typer.Option(min=0, max=1, help="Refuse epochs with a larger share flat.")] = 0.25,
+    reference: Annotated[
+        float, typer.Option(min=0, help="All channels alike over this many µV: the reference is lost.")
+    ] = 300.0,
+    record: Annotated[
+        Path | None, typer.Option(help="Record EEG, markers and decisions: FILE.xdf, or a folder to name it in.")
+    ] = None,
     log: Annotated[Path | None, typer.Option(help="JSON Lines file of all decisions.")] = None,
     log_embeddings: Annotated[bool, typer.Option(help="Write each embedding into the log.")] = False,
-    feed: Annotated[str, typer.Option(help="Address of the feed, on 127.0.0.1.")] = DEFAULT_ADDRESS,
+    similarities: Annotated[bool, typer.Option(help="Offer the similarity to each class as an LSL stream.")] = False,
+    feed: Annotated[str, typer.Option(help="Address of the feed: on 127.0.0.1, or any with --keys.")] = DEFAULT_ADDRESS,
+    keys: Annotated[Path | None, typer.Option(help="Encrypt the feed with these keys (necomimi keys).")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after this long.")] = None,
     exit_when_lost: Annotated[
         float | None, typer.Option(help="Stop when the EEG has been away for this many seconds.")
@@ -85,14 +133,22 @@ def command(
 
     Example: necomimi decode decoder/ --log decisions.jsonl
     """
+    if early is not None and every is not None:
+        raise ConfigError("--early with --every", "one of them", "a sliding window has no end to wait for")
     model = Decoder.load(decoder, device)
     if gallery is not None:
         model.use_gallery(Gallery.load(gallery))
     if model.gallery is None:
         raise ConfigError(f"{decoder} has no gallery of its own", "one to search", "--gallery DIR (necomimi embed)")
+    ends = parse_early(early, model.preprocessor) if early is not None else ()
+    if ends and not model.training.get("truncated"):
+        logger.warning("the decoder was not trained on unfinished epochs: expect little of --early (--truncation)")
+    if average > 1 and not model.averaging.calibrated:
+        logger.warning("the decoder knows no repetitions: probabilities of averaged answers are not calibrated")
     if model.device.type == "cpu":
         torch.set_num_threads(1)  # one epoch is too little work to share; a second thread only adds waiting
-    logger.info("%s on %s; %d classes; lsl_api.cfg: %s", decoder, model.device, len(model.classes),
+    logger.info("%s on %s; %d classes; each answer needs the signal until %g s after the onset; lsl_api.cfg: %s",
+                decoder, model.device, len(model.classes), model.preprocessor.tmax,
                 configuration_file() or "built-in defaults")  # fmt: skip
 
     def check(info: StreamInfo) -> None:
@@ -102,29 +158,59 @@ def command(
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # SIGBREAK is how Windows asks a console program to end
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: stopping.set())
+    markers = StreamChoice(type=markers_type, name=markers_name, source_id=markers_source_id)
     source = LSLSource(
         ch_names=model.preprocessor.ch_names,
         check=check,
         eeg=StreamChoice(type=eeg_type, name=eeg_name, source_id=eeg_source_id),
-        markers=StreamChoice(type=markers_type, name=markers_name, source_id=markers_source_id),
+        markers=markers if every is None else None,
         unit=unit,
+        max_interpolated=interpolate,
     )
     model.preprocessor.operators(4 * model.preprocessor.sfreq)  # MNE's resampling loads before samples wait for it
-    outlets = Outlets(feed, log, eeg_source_id or eeg_name or eeg_type or "any", log_embeddings)
+    outlets = Outlets(
+        feed,
+        log,
+        eeg_source_id or eeg_name or eeg_type or "any",
+        log_embeddings,
+        keys=keys,
+        classes=model.classes if similarities else (),
+        run={"decoder": str(decoder), "average": average, "sure": sure, "early": ends, "every": every},
+    )
+    recorder = None
     try:
         source.open(timeout, stopping.is_set)
+        if record is not None:
+            recorder = Recorder(record, [*source.streams, *outlets.streams])
+            recorder.start(RECORDER_TIMEOUT_S, stopping.is_set)
+            console.print(f"recording to {recorder.path}")
     except NecomimiError:
         source.close()
+        outlets.close({})
         if stopping.is_set():
             raise typer.Exit(130) from None  # Ctrl-C while it was still looking
         raise
-    limits = Limits(amplitude=reject * 1e-6) if reject is not None else Limits()
-    pipeline = Pipeline(model, source, outlets, limits, top_k)
+    pipeline = Pipeline(
+        Answerer(model, top_k, average, float("inf") if sure is None else sure, similarities),
+        source,
+        outlets,
+        Limits(
+            amplitude=float("inf") if reject is None else reject * 1e-6,
+            flat=flat * 1e-6,
+            max_flat=max_flat,
+            common=reference * 1e-6,
+        ),
+        ends,
+        every,
+        notices=lambda: recorder.problem(source.streams) if recorder is not None else "",
+    )
     source.on_state = pipeline.announce
     pipeline.start()
     console.print(f"decoding; the feed is {outlets.address}; Ctrl-C ends")
     _wait(pipeline, source, stopping, seconds, exit_when_lost)
     status = pipeline.stop()
+    if recorder is not None:
+        recorder.stop()
     source.close()
     outlets.close(summary_of(status))
     _print_summary(status)

@@ -1,20 +1,35 @@
-"""The three doors by which results leave: Retrieval, Refusal -> feed, LSL outlet, JSON Lines log."""
+"""The doors by which results leave: Retrieval, Refusal, similarities -> feed, LSL outlets, JSON Lines log."""
 
 from __future__ import annotations
 
 import json
+import logging
 import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
+
+from necomimi import __version__
 from necomimi.errors import ConfigError
 from necomimi.feed import Publisher, Record
-from necomimi.lsl import MarkerOutlet, local_clock
-from necomimi.records import Embedding, Refusal, Retrieval
+from necomimi.lsl import MarkerOutlet, SimilarityOutlet, local_clock
+from necomimi.records import Embedding, Refusal, Retrieval, StreamInfo
 
-__all__ = ["DECISIONS_SOURCE_ID", "Outlets", "to_json"]
+__all__ = ["DECISIONS_SOURCE_ID", "SIMILARITIES_SOURCE_ID", "Outlets", "to_json"]
+
+logger = logging.getLogger(__name__)
 
 DECISIONS_SOURCE_ID = "necomimi-decisions"
+SIMILARITIES_SOURCE_ID = "necomimi-similarities"
+SIMILARITIES_MEANING = (
+    "cosine similarity, from -1 to 1, of the embedding of one epoch with the nearest picture of each class; "
+    "stamped as the decision of the same epoch on the stream necomimi-decisions"
+)
+COMPACT = (",", ":")
 
 
 def to_json(verdict: Retrieval | Refusal, embedding: Embedding | None = None) -> dict[str, Any]:
@@ -23,13 +38,19 @@ def to_json(verdict: Retrieval | Refusal, embedding: Embedding | None = None) ->
     if isinstance(verdict, Refusal):
         return {"type": "refusal", **head, "reason": verdict.reason, "detail": verdict.detail}
     answer = {
-        "type": "retrieval",
+        "type": "retrieval" if verdict.until is None else "provisional",
         **head,
         "labels": list(verdict.labels),
         "scores": [round(float(score), 6) for score in verdict.scores],
         "n_averaged": verdict.n_averaged,
-        "latency_ms": {step: round(ms, 3) for step, ms in verdict.latency_ms.items()},
     }
+    if verdict.until is not None:
+        answer["until"] = verdict.until
+    if verdict.sure:
+        answer["sure"] = True
+    if verdict.warnings:
+        answer["warnings"] = list(verdict.warnings)
+    answer["latency_ms"] = {step: round(ms, 3) for step, ms in verdict.latency_ms.items()}
     if embedding is not None:
         answer["embedding"] = [float(f"{x:.7g}") for x in embedding.vector]
     return answer
@@ -41,52 +62,147 @@ class Outlets:
     Parameters
     ----------
     feed : str
-        ZeroMQ address on 127.0.0.1.
+        ZeroMQ address on 127.0.0.1; with keys, any.
     log : Path or None
-        JSON Lines file, one verdict a line, written through at each line; an existing file is continued.
+        JSON Lines file, one verdict a line, written through at each line; an existing file is continued. When it
+        cannot be written any more (a full disk), this is told once, and the decisions go on through the other doors.
     source_id : str
-        The EEG stream's, so that the LSL outlet keeps its identity across restarts.
+        The EEG stream's, so that the LSL outlets keep their identity across restarts.
     log_embeddings : bool
         Write each embedding into the log as well.
+    keys : Path, optional
+        Folder of keys that guard the feed (see `necomimi.curve`).
+    classes : tuple of str, optional
+        The classes whose similarities are offered as a numeric LSL stream; none by default.
+    run : mapping, optional
+        What the log's first line says of this run, besides when it began.
+
+    Attributes
+    ----------
+    address : str
+        Where the feed is, its port included.
+    warning : str
+        Why the log is no longer written, in words; "" while it is.
+
+    Raises
+    ------
+    ConfigError
+        The log cannot be written, or the keys are not there.
+    FeedError
+        The address is taken, or reaches beyond this machine without keys.
     """
 
-    def __init__(self, feed: str, log: Path | None, source_id: str, log_embeddings: bool = False) -> None:
+    def __init__(
+        self,
+        feed: str,
+        log: Path | None,
+        source_id: str,
+        log_embeddings: bool = False,
+        *,
+        keys: Path | None = None,
+        classes: tuple[str, ...] = (),
+        run: Mapping[str, Any] | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._log_embeddings = log_embeddings
+        self._publisher = Publisher(feed, keys=keys)
+        self.address = self._publisher.address
+        self.warning = ""
         self._log: TextIO | None = None
+        self._log_path = log
         if log is not None:
             try:
                 log.parent.mkdir(parents=True, exist_ok=True)
                 self._log = log.open("a", encoding="utf-8")
             except OSError as error:
+                self._publisher.close()
                 raise ConfigError(f"--log {log} cannot be written: {error.strerror}", "a writable file") from error
-        self._publisher = Publisher(feed)
-        self.address = self._publisher.address
-        self._outlet = MarkerOutlet(DECISIONS_SOURCE_ID, f"{DECISIONS_SOURCE_ID}-{source_id}")
+        self._decisions = MarkerOutlet(DECISIONS_SOURCE_ID, f"{DECISIONS_SOURCE_ID}-{source_id}")
+        self._similarities = None
+        if classes:
+            self._similarities = SimilarityOutlet(
+                SIMILARITIES_SOURCE_ID, f"{SIMILARITIES_SOURCE_ID}-{source_id}", classes, SIMILARITIES_MEANING
+            )
+        self._write(
+            {
+                "type": "run",
+                "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "clock": local_clock(),
+                "version": __version__,
+                "source_id": source_id,
+                "feed": self.address,
+                **(run or {}),
+            }
+        )
+        if self.warning:
+            self._publisher.close()
+            raise ConfigError(self.warning, "room for the log", "--log FILE on another disk")
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        """Our LSL streams, for a recorder."""
+        similarities = () if self._similarities is None else (self._similarities.stream,)
+        return (self._decisions.stream, *similarities)
 
     def publish(self, record: Record) -> None:
         """Send a record on the feed."""
         with self._lock:
             self._publisher.send(record)
 
-    def decide(self, verdict: Retrieval | Refusal, embedding: Embedding | None = None) -> None:
-        """Send a verdict through all three doors."""
-        line = json.dumps(to_json(verdict), ensure_ascii=False)
+    def decide(
+        self,
+        verdict: Retrieval | Refusal,
+        embedding: Embedding | None = None,
+        similarities: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Send a verdict through all doors.
+
+        Parameters
+        ----------
+        verdict : Retrieval or Refusal
+        embedding : Embedding, optional
+            Of the same event.
+        similarities : ndarray of float32, shape (n_classes,), optional
+            Of the same event; sent where the outlets were given the classes, with the stamp of the verdict's JSON.
+        """
+        entry = to_json(verdict)
+        line = json.dumps(entry, ensure_ascii=False, separators=COMPACT)
         with self._lock:
             self._publisher.send(verdict)
             if embedding is not None:
                 self._publisher.send(embedding)
-            self._outlet.push(line, local_clock())
+            now = local_clock()
+            self._decisions.push(line, now)
+            if self._similarities is not None and similarities is not None:
+                self._similarities.push(similarities, now)
             if self._log is not None:
-                if self._log_embeddings and embedding is not None:
-                    line = json.dumps(to_json(verdict, embedding), ensure_ascii=False)
-                self._log.write(line + "\n")
-                self._log.flush()
+                self._write(to_json(verdict, embedding) if self._log_embeddings else entry)
 
-    def close(self, summary: dict[str, Any]) -> None:
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        """Write a line of the log, as long as that is possible."""
+        if self._log is None:
+            return
+        try:
+            self._log.write(json.dumps(entry, ensure_ascii=False, separators=COMPACT) + "\n")
+            self._log.flush()
+        except OSError as error:
+            self.warning = f"the log {self._log_path} is no longer written: {error.strerror}"
+            logger.error("%s; decisions go on without it", self.warning)
+            self._close_log()
+
+    def _close_log(self) -> None:
+        """Close the log, whatever becomes of what is still unwritten."""
+        assert self._log is not None
+        try:
+            self._log.close()
+        except OSError as error:
+            logger.debug("closing the log: %s", error)
+        self._log = None
+
+    def close(self, summary: Mapping[str, Any]) -> None:
         """Write the summary as the log's last line, and close."""
         with self._lock:
+            self._write({"type": "summary", **summary})
             if self._log is not None:
-                self._log.write(json.dumps({"type": "summary", **summary}, ensure_ascii=False) + "\n")
-                self._log.close()
+                self._close_log()
             self._publisher.close()

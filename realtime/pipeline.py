@@ -11,18 +11,23 @@ import queue
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from necomimi.decoder import Decoder
 from necomimi.lsl import CONTROL_PREFIX, local_clock
-from necomimi.records import Chunk, Embedding, Epoch, Event, Refusal, Retrieval, SourceState, Status
+from necomimi.records import Chunk, Epoch, Event, Refusal, SourceState, Status
 
+from .answering import Answer, Answerer
 from .clock import Cause
-from .epoching import Epocher, Limits, last_sample_time
+from .epoching import Epocher, last_sample_time
 from .latency import LatencyMeter
+from .load import LoadMeter
 from .outlets import Outlets
+from .signal_check import Limits
+from .sliding import Slider
 from .source import Source
 
 __all__ = ["Pipeline"]
@@ -34,14 +39,15 @@ MAX_BATCH = 64
 PULL_TIMEOUT_S = 0.05
 FEED_CHUNK_S = 0.05  # EEG goes to the viewer in pieces of this length
 STATUS_S = 1.0
+LAG_S = 1.0  # a newest sample older than this, while samples come, is worth an alarm
 
 
-_Stream = tuple[float, tuple[str, ...]]  # rate in Hz, steps applied: what epochs of one batch share
+_Kind = tuple[float, tuple[str, ...], float | None]  # rate in Hz, steps applied, end: what epochs of a batch share
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A verdict of the epocher and when it was ready, in seconds on the local clock."""
+    """A verdict of the epocher or an unfinished epoch, and when it was ready, in seconds on the local clock."""
 
     verdict: Epoch | Refusal
     at: float
@@ -52,27 +58,43 @@ class Pipeline:
 
     Parameters
     ----------
-    decoder : Decoder
-        With a gallery.
+    answerer : Answerer
     source : Source
         Open and checked.
     outlets : Outlets
     limits : Limits
         When an epoch's signal is refused.
-    top_k : int
-        Labels in each answer.
+    early : sequence of float
+        Ends of unfinished epochs that are answered provisionally, in ascending seconds from the onset.
+    every : float or None
+        Decode the latest window each so many seconds, without markers.
+    notices : callable
+        Asked once a second for what else needs a person, in words; "" for nothing.
     """
 
     def __init__(
-        self, decoder: Decoder, source: Source, outlets: Outlets, limits: Limits | None = None, top_k: int = 5
+        self,
+        answerer: Answerer,
+        source: Source,
+        outlets: Outlets,
+        limits: Limits | None = None,
+        early: Sequence[float] = (),
+        every: float | None = None,
+        notices: Callable[[], str] = lambda: "",
     ) -> None:
-        self.decoder = decoder
+        self.answerer = answerer
+        self.decoder: Decoder = answerer.decoder
         self.source = source
         self.outlets = outlets
         self.limits = limits or Limits()
-        self.top_k = top_k
+        self.early = tuple(early)
         self.latency = LatencyMeter()
-        self.epocher = Epocher(decoder.preprocessor, source.info, self.limits)
+        self.load = LoadMeter()
+        self.epocher = Epocher(self.decoder.preprocessor, source.info, self.limits, self.early)
+        speed = source.info.speed
+        self.slider = Slider(every, (self.epocher.tmax - self.epocher.tmin) / speed) if every is not None else None
+        self._notices = notices
+        self._notice = ""
         self._waiting: queue.Queue[_Ready | None] = queue.Queue(maxsize=MAX_WAITING)
         self._lock = threading.Lock()
         self._n_events = 0
@@ -80,6 +102,8 @@ class Pipeline:
         self._refusals: Counter[str] = Counter()
         self._n_samples = 0
         self._n_missing = 0
+        self._lags = False
+        self._cpu_percent: dict[str, float] = {}
         self._viewer_chunks: list[Chunk] = []
         self._stopping = threading.Event()
         self.failure: BaseException | None = None
@@ -89,12 +113,10 @@ class Pipeline:
         ]
 
     def start(self) -> None:
-        """Decode one batch of zeros, so that the first event does not pay for it, and start both threads."""
-        blank = np.zeros((1, len(self.decoder.preprocessor.ch_names), self.epocher.n_times), dtype=np.float32)
-        for _ in range(3):
-            self.decoder.retrieve(
-                self.decoder.embed_raw(blank, self.epocher.sfreq, self.source.info.applied), self.top_k
-            )
+        """Answer epochs of zeros, so that the first event does not pay for it, and start both threads."""
+        info, sfreq = self.source.info, self.epocher.sfreq
+        for until, n_times in (*self.epocher.early, (None, self.epocher.n_times)):
+            self.answerer.warm_up(n_times, sfreq, info.applied, until)
         for thread in self._threads:
             thread.start()
 
@@ -105,7 +127,7 @@ class Pipeline:
             if thread.ident is not None:
                 thread.join(timeout=10.0)
         for refusal in self.epocher.flush("the run ended before its data came"):
-            self._decide(refusal)
+            self._refuse(refusal)
         return self.status()
 
     @property
@@ -118,22 +140,36 @@ class Pipeline:
         with self._lock:
             refusals = dict(self._refusals)
             n_refusals = sum(refusals.values())
-            newest = self.epocher.clock.newest
+            clock = self.epocher.clock
+            segment = clock.segments[-1] if clock.segments else None
+            lag = local_clock() - clock.newest
             return Status(
                 state=self.source.state,
                 message=self.source.message,
                 sfreq=self.source.info.sfreq,
                 n_samples=self._n_samples,
-                n_missing=self._n_missing + self.epocher.clock.n_missing,
+                n_missing=self._n_missing + clock.n_missing,
                 n_events=self._n_events,
                 n_retrievals=self._n_retrievals,
                 n_refusals=n_refusals,
                 n_pending=self._n_events - self._n_retrievals - n_refusals,
                 refusals=refusals,
-                lag_s=max(0.0, local_clock() - newest) if np.isfinite(newest) else 0.0,
+                lag_s=max(0.0, lag) if np.isfinite(lag) else 0.0,
                 latency_ms=self.latency.percentiles(),
                 n_classes=len(self.decoder.classes),
+                tmin=self.epocher.tmin,
+                tmax=self.epocher.tmax,
+                drift_ppm=round(segment.drift_ppm, 2) if segment else 0.0,
+                jitter_ms=round(1e3 * segment.jitter_s, 4) if segment else 0.0,
+                cpu_percent=self._cpu_percent,
+                warnings=self._all_warnings(lag),
             )
+
+    def _all_warnings(self, lag: float) -> tuple[str, ...]:
+        """Return everything that needs a person, in words."""
+        lags = [f"lag: the newest sample is {lag:.1f} s old"] if self._lags else []
+        others = filter(None, (self.outlets.warning, self._notice))
+        return (*lags, *self.source.warnings, *self.source.info.warnings, *others)
 
     def announce(self, state: SourceState, message: str) -> None:
         """Publish the status at a change of state."""
@@ -158,10 +194,15 @@ class Pipeline:
                 self._take_chunk(pulled.chunk, pulled.cause)
             for label, onset in pulled.markers:
                 self._take_marker(label, onset)
-            for verdict in self.epocher.poll():
+            if pulled.chunk is not None and self.slider is not None:
+                self._slide(self.slider)
+            for verdict in self.epocher.poll(local_clock()):
                 self._enqueue(verdict)
             if time.monotonic() >= next_status:
                 next_status = time.monotonic() + STATUS_S
+                self.load.report("acquisition")
+                self._cpu_percent = self.load.percent()
+                self._take_notice(self._notices())
                 self.outlets.publish(self.status())
         self._waiting.put(None)
 
@@ -171,12 +212,30 @@ class Pipeline:
                 self._enqueue(Refusal(event=refusal.event, reason="reconnect", detail=refusal.detail))
             with self._lock:
                 self._n_missing += self.epocher.clock.n_missing
-                self.epocher = Epocher(self.decoder.preprocessor, chunk.info, self.limits)
+                self.epocher = Epocher(self.decoder.preprocessor, chunk.info, self.limits, self.early)
         self.epocher.add_chunk(chunk, cause)
+        age = local_clock() - float(chunk.timestamps[-1])
+        self.latency.add({"sample_age": 1e3 * age})
+        self._watch_lag(age)
         self._n_samples += chunk.data.shape[1]
         self._viewer_chunks.append(chunk)
         if sum(c.data.shape[1] for c in self._viewer_chunks) >= FEED_CHUNK_S * chunk.info.sfreq:
             self._show_chunks()
+
+    def _take_notice(self, notice: str) -> None:
+        if notice and notice != self._notice:
+            logger.error("%s", notice)
+        self._notice = notice
+
+    def _watch_lag(self, age: float) -> None:
+        """Raise the alarm when the newest sample is old though samples come, and take it back."""
+        lags = age > (LAG_S / 2 if self._lags else LAG_S)
+        if lags != self._lags:
+            self._lags = lags
+            if lags:
+                logger.warning("lag: the newest sample is %.1f s old when it is read; answers are as late", age)
+            else:
+                logger.info("no lag any more: the newest sample is %.2f s old", age)
 
     def _show_chunks(self) -> None:
         """Send the collected EEG to the viewers as one chunk."""
@@ -192,7 +251,17 @@ class Pipeline:
     def _take_marker(self, label: str, onset: float) -> None:
         if label.startswith(CONTROL_PREFIX):
             logger.info("marker %r at %.3f s", label, onset)
-            return
+        else:
+            self._take_event(label, onset)
+
+    def _slide(self, slider: Slider) -> None:
+        """Make an event for the latest window, where one has become whole."""
+        segment = self.epocher.clock.segments[-1]
+        end = slider.end(segment.time_of(segment.first + 1), segment.time_of(segment.end - 1))
+        if end is not None:
+            self._take_event("", end - self.epocher.tmax / self.epocher.info.speed)
+
+    def _take_event(self, label: str, onset: float) -> None:
         with self._lock:
             event = Event(onset=onset, label=label, code=self._n_events)
             self._n_events += 1
@@ -204,24 +273,29 @@ class Pipeline:
         try:
             self._waiting.put_nowait(_Ready(verdict, local_clock()))
         except queue.Full:
-            self._decide(
-                Refusal(event=verdict.event, reason="overrun", detail=f"{MAX_WAITING} epochs wait to be decoded")
-            )
+            if isinstance(verdict, Refusal) or verdict.until is None:
+                detail = f"{MAX_WAITING} epochs wait to be decoded"
+                self._refuse(Refusal(event=verdict.event, reason="overrun", detail=detail))
 
     # -- decode thread -------------------------------------------------------------------------------------------
 
     def _decode(self) -> None:
         while True:
             batch, ended = self._next_batch()
-            epochs: dict[_Stream, list[tuple[Epoch, float]]] = {}
+            epochs: dict[_Kind, list[tuple[Epoch, float]]] = {}
             for ready in batch:
                 verdict = ready.verdict
                 if isinstance(verdict, Refusal):
-                    self._decide(verdict)
+                    self._refuse(verdict)
                 else:  # apart where the stream came back with another rate or processing
-                    epochs.setdefault((verdict.sfreq, verdict.info.applied), []).append((verdict, ready.at))
-            for (sfreq, applied), together in epochs.items():
-                self._decode_batch(together, sfreq, applied)
+                    kind = (verdict.sfreq, verdict.info.applied, verdict.until)
+                    epochs.setdefault(kind, []).append((verdict, ready.at))
+            for together in epochs.values():
+                started = local_clock()
+                answers = self.answerer([epoch for epoch, _ in together])
+                for (epoch, ready_at), answer in zip(together, answers, strict=True):
+                    self._publish(epoch, answer, ready_at, started)
+            self.load.report("decode")
             if ended:
                 return
 
@@ -236,32 +310,25 @@ class Pipeline:
             item = self._waiting.get_nowait()
         return batch, True
 
-    def _decode_batch(self, epochs: list[tuple[Epoch, float]], sfreq: float, applied: tuple[str, ...]) -> None:
-        """Embed and retrieve epochs of one rate and processing together, and publish each."""
-        started = local_clock()
-        vectors = self.decoder.embed_raw(np.stack([epoch.data for epoch, _ in epochs]), sfreq, applied)
-        embedded = local_clock()
-        labels, scores = self.decoder.retrieve(vectors, self.top_k)
-        retrieved = local_clock()
-        for (epoch, ready), vector, names, probabilities in zip(epochs, vectors, labels, scores, strict=True):
-            last = last_sample_time(epoch)
-            latency_ms = {
-                "epoch": 1e3 * (ready - last),
-                "wait": 1e3 * (started - ready),
-                "embed": 1e3 * (embedded - started),
-                "retrieve": 1e3 * (retrieved - embedded),
-                "total": 1e3 * (local_clock() - last),
-            }
-            retrieval = Retrieval(event=epoch.event, labels=names, scores=probabilities, latency_ms=latency_ms)
-            self._decide(retrieval, Embedding(event=epoch.event, vector=vector, space=self.decoder.space))
-
-    def _decide(self, verdict: Retrieval | Refusal, embedding: Embedding | None = None) -> None:
-        """Publish a verdict and count it."""
-        self.outlets.decide(verdict, embedding)
-        with self._lock:
-            if isinstance(verdict, Refusal):
-                self._refusals[verdict.reason] += 1
-                logger.debug("event %d refused: %s (%s)", verdict.event.code, verdict.reason, verdict.detail)
-            else:
+    def _publish(self, epoch: Epoch, answer: Answer, ready_at: float, started: float) -> None:
+        """Send an answer through all doors with the milliseconds of each step, and count it if it is final."""
+        last = last_sample_time(epoch)
+        latency_ms = {
+            "epoch": 1e3 * (ready_at - last),
+            "wait": 1e3 * (started - ready_at),
+            **answer.retrieval.latency_ms,
+            "total": 1e3 * (local_clock() - last),
+        }
+        retrieval = replace(answer.retrieval, latency_ms=latency_ms)
+        self.outlets.decide(retrieval, answer.embedding, answer.similarities)
+        if retrieval.until is None:
+            with self._lock:
                 self._n_retrievals += 1
-                self.latency.add(verdict.latency_ms)
+                self.latency.add(latency_ms)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Send a refusal through all doors, and count it."""
+        self.outlets.decide(refusal)
+        with self._lock:
+            self._refusals[refusal.reason] += 1
+        logger.debug("event %d refused: %s (%s)", refusal.event.code, refusal.reason, refusal.detail)

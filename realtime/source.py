@@ -3,48 +3,49 @@
 ::
 
     SEARCHING -> OPENING -> CHECKING -> LIVE <-> STALE
-        ^                      |          |        |
-        +-------- LOST <-------+----------+--------+
+                    ^          |          |        |
+                    +--------- | - LOST <-+--------+
 
-A stream that comes back is opened by its source_id and checked again, because a sender may return with other channels.
+A stream that was lost, and one that has fallen silent while another instance of its device is there, is replaced in the
+background: it is opened by its source_id and checked again, because a sender may come back with other channels.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import queue
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from necomimi.errors import NecomimiError, StreamLostError, StreamNotFoundError
-from necomimi.lsl import EEGInlet, Finder, MarkerInlet, describe, find_stream
-from necomimi.montage import ChannelMap, match_channels
+from necomimi.errors import StreamLostError
+from necomimi.lsl import EEGInlet, describe, find_stream, local_clock
+from necomimi.montage import ChannelMap, match_channels, needs_samples
 from necomimi.records import Chunk, SourceState, StreamInfo
 
 from .clock import Cause
-from .outlets import DECISIONS_SOURCE_ID
+from .markers import MarkerReader
+from .search import Opened, Opener, StreamChoice, Tell, finder
 
 __all__ = ["LSLSource", "Pulled", "Source", "StreamChoice"]
 
 logger = logging.getLogger(__name__)
 
 STALE_S = 0.5
-CLOCK_REFRESH_S = 5.0
-MAX_MARKERS = 4096
+MAX_STALE_S = 5.0
+STALE_BEATS = 10  # an amplifier that sends rarely is stale after so many of its packets' intervals
+OPEN_TIMEOUT_S = 5.0
+GUESS_S = 1.0  # of signal, to guess a silent unit from
+GUESS_TIMEOUT_S = 3.0
+AHEAD_S = 0.5  # stamps that jump further than this ahead of our clock tell of a clock that was set, not of a hole
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamChoice:
-    """Which stream to take; None matches anything."""
-
-    type: str | None = None
-    name: str | None = None
-    source_id: str | None = None
+_Piece = tuple[NDArray[Any], NDArray[np.float64], Cause]  # wire samples (n_times, n_stream_channels), stamps in s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ class Pulled:
     chunk : Chunk or None
         Samples in the model's channels, in volts.
     cause : str
-        "reconnect" where the chunk is the first one after the stream came back.
+        "reconnect" where the chunk is the first one after the stream came back, "seam" where it is the first one after
+        the sender's clock was set forward; else "gap": the stamps say whether something is missing before it.
     markers : tuple of (str, float)
         Labels and their times on the local clock.
     """
@@ -76,6 +78,10 @@ class Source(Protocol):
     def info(self) -> StreamInfo:
         """The stream in the model's channels."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the streams needs a person, in words; what concerns the signal itself stands in ``info.warnings``."""
+
     def pull(self, timeout: float) -> Pulled:
         """Return what has come, waiting up to `timeout` seconds for the first sample."""
 
@@ -93,18 +99,23 @@ class LSLSource:
         The model's channels.
     check : callable
         Given the stream's info, raises where it cannot serve.
-    eeg, markers : StreamChoice
+    eeg : StreamChoice
+    markers : StreamChoice or None
+        None where no marker stream is wanted.
     unit : str or None
         Overrides the header's units.
+    max_interpolated : int
+        How many of the model's channels may be missing from the stream, and are interpolated.
     on_state : callable
-        Told (state, message) at each change.
+        Told (state, message) at each change, in the thread that pulls.
     """
 
     ch_names: tuple[str, ...]
     check: Callable[[StreamInfo], None]
     eeg: StreamChoice = field(default_factory=lambda: StreamChoice(type="EEG"))
-    markers: StreamChoice = field(default_factory=lambda: StreamChoice(type="Markers"))
+    markers: StreamChoice | None = field(default_factory=lambda: StreamChoice(type="Markers"))
     unit: str | None = None
+    max_interpolated: int = 0
     on_state: Callable[[SourceState, str], None] = lambda state, message: None
 
     def __post_init__(self) -> None:
@@ -112,17 +123,29 @@ class LSLSource:
         self.message = "looking for the streams"
         self._inlet: EEGInlet | None = None
         self._channels: ChannelMap | None = None
+        self._held: list[_Piece] = []  # samples that go out before any that are pulled
+        self._opener: Opener | None = None
         self._cause: Cause = "gap"
-        self._finder: Finder | None = None
-        self._refused: set[str] = set()  # instances not to be opened (again)
         self._last_arrival = time.monotonic()
-        self._marker_reader: _MarkerReader | None = None
+        self._beat = 0.0
+        self._newest = self._ahead = math.inf  # newest stamp, and how far it lay ahead of our clock
+        self._marker_reader: MarkerReader | None = None
 
     @property
     def info(self) -> StreamInfo:
         """The stream in the model's channels."""
         assert self._channels is not None, "open() first"
         return self._channels.info
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        """The streams as they are now, for a recorder."""
+        return (self.info, self._marker_reader.info) if self._marker_reader else (self.info,)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the streams needs a person, in words; what concerns the signal itself stands in ``info.warnings``."""
+        return self._marker_reader.warnings if self._marker_reader else ()
 
     def open(self, timeout: float, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Find, open and check both streams.
@@ -131,85 +154,150 @@ class LSLSource:
         ------
         StreamNotFoundError
             A stream is not in reach within `timeout` seconds, or several match.
+        StreamLostError
+            A stream was found but does not answer.
         ChannelMismatchError
             The EEG stream does not serve the model.
         """
-        self._enter("SEARCHING", "looking for the EEG stream")
-        handle = find_stream(_finder(self.eeg), timeout, should_stop)
-        reader = _MarkerReader(self.markers)
-        reader.open(timeout, should_stop)
-        reader.start()
-        self._marker_reader = reader
-        self._open_eeg(handle)  # last: from here on samples wait for us
-
-    def _open_eeg(self, handle: object) -> None:
-        """Open and check a stream that was found."""
-        self._enter("OPENING", "connecting to the EEG stream")
-        inlet = EEGInlet(handle)
-        self._enter("CHECKING", f"checking {describe(inlet.info)}")
-        try:
-            channels = match_channels(inlet.info, self.ch_names, self.unit)
-            self.check(channels.info)
-        except NecomimiError:
-            inlet.close()
-            raise
-        self._inlet, self._channels = inlet, channels
-        self._last_arrival = time.monotonic()
-        self._enter("LIVE", f"live: {describe(inlet.info)}")
+        self._enter("SEARCHING", "looking for the streams")
+        reader = MarkerReader(self.markers) if self.markers is not None else None
+        with ThreadPoolExecutor(1) as beside:  # both searches take their time
+            markers = beside.submit(reader.open, timeout, should_stop) if reader is not None else None
+            handle = find_stream(finder(self.eeg), timeout, should_stop)
+            if reader is not None and markers is not None:
+                markers.result()
+                reader.start()
+                self._marker_reader = reader
+        self._take_up(self._prepare(handle, OPEN_TIMEOUT_S, self._enter))  # last: from here on samples wait for us
 
     def pull(self, timeout: float) -> Pulled:
-        """Return what has come, waiting up to `timeout` seconds for the first sample; reopens a lost stream."""
-        chunk, cause = None, self._cause
-        if self._inlet is None:
-            self._reopen(timeout)
-        else:
-            try:
-                samples, timestamps = self._inlet.pull(timeout)
-                chunk = self._to_chunk(samples, timestamps)
-            except StreamLostError as error:
-                self._lose(str(error).splitlines()[0])
-        if chunk is not None:
-            self._cause = "gap"
+        """Return what has come, waiting up to `timeout` seconds for the first sample; never longer for a lost stream.
+
+        A stream that was lost is looked for and opened in the background.
+        """
+        chunk, cause = self._pull_chunk(timeout)
         markers = self._marker_reader.take() if self._marker_reader else ()
         return Pulled(chunk=chunk, cause=cause, markers=markers)
 
-    def _to_chunk(self, samples: np.ndarray, timestamps: np.ndarray) -> Chunk | None:
-        """Return the samples as a record, or None; watches for a sender that has stopped sending."""
-        now = time.monotonic()
-        if not len(timestamps):
-            if now - self._last_arrival > STALE_S and self.state == "LIVE":
-                self._enter("STALE", f"no sample for {now - self._last_arrival:.1f} s; the connection is open")
-            return None
-        self._last_arrival = now
-        if self.state == "STALE":
-            self._enter("LIVE", "live again: samples have come")
+    def _pull_chunk(self, timeout: float) -> tuple[Chunk | None, Cause]:
+        if not self._held:
+            if self._inlet is None:
+                self._follow_opener(timeout)
+            else:
+                try:
+                    samples, stamps = self._inlet.pull(timeout)
+                    self._arrive(samples, stamps)
+                except StreamLostError as error:
+                    self._lose(error.found)
+        if not self._held:
+            return None, "gap"
+        samples, stamps, cause = self._held.pop(0)
+        if self._cause != "gap":
+            cause, self._cause = self._cause, "gap"
         assert self._channels is not None
-        return Chunk(data=self._channels(samples), timestamps=timestamps, info=self._channels.info)
+        return Chunk(data=self._channels(samples), timestamps=stamps, info=self._channels.info), cause
+
+    def _arrive(self, samples: NDArray[Any], stamps: NDArray[np.float64]) -> None:
+        """Take what a pull of the open stream brought; notice a sender that has stopped sending."""
+        now = time.monotonic()
+        silence = now - self._last_arrival
+        if not len(stamps):
+            if self.state == "LIVE" and silence > min(max(STALE_S, STALE_BEATS * self._beat), MAX_STALE_S):
+                self._enter("STALE", f"no sample for {silence:.1f} s; the connection is open")
+                self._open_again(silent=self.info.uid)
+            elif self.state != "LIVE":
+                self._follow_opener(0.0)
+            return
+        self._last_arrival = now
+        self._beat += 0.2 * (min(silence, 1.0) - self._beat)
+        if self.state != "LIVE":
+            self._drop_opener()
+            self._enter("LIVE", "live again: samples have come")
+        ahead = float(stamps[-1]) - local_clock()
+        n = self._clock_was_set(stamps) if ahead > AHEAD_S >= self._ahead else len(stamps)
+        if n:
+            self._held.append((samples[:n], stamps[:n], "gap"))
+        if n < len(stamps):
+            self._held.append((samples[n:].copy(), stamps[n:], "seam"))
+        self._newest, self._ahead = float(stamps[-1]), ahead
+
+    def _clock_was_set(self, stamps: NDArray[np.float64]) -> int:
+        """Return how many of these samples, whose stamps run ahead of our clock, came before the jump."""
+        steps = np.diff(stamps, prepend=self._newest)
+        n = int(steps.argmax())
+        if steps[n] <= AHEAD_S:
+            return len(stamps)
+        logger.warning("the sender's clock was set forward by %.3f s", steps[n])
+        return n
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def _prepare(self, handle: Any, timeout: float, tell: Tell) -> Opened:
+        """Open and check a stream that was found; runs in the opener's thread after a loss."""
+        tell("OPENING", "connecting to the EEG stream")
+        inlet = EEGInlet(handle, timeout)
+        try:
+            tell("CHECKING", f"checking {describe(inlet.info)}")
+            first = None
+            if self.unit is None and needs_samples(inlet.info, self.ch_names):
+                first = _first_second(inlet)
+            channels = match_channels(
+                inlet.info,
+                self.ch_names,
+                self.unit,
+                samples=first[0] if first else None,
+                max_interpolated=self.max_interpolated,
+            )
+            self.check(channels.info)
+        except BaseException:
+            inlet.close()
+            raise
+        return Opened(inlet, channels, first)
+
+    def _take_up(self, opened: Opened) -> None:
+        """Read from a stream that was opened."""
+        self._inlet, self._channels = opened.inlet, opened.channels
+        self._held = [(*opened.first, "gap")] if opened.first else []
+        self._last_arrival = time.monotonic()
+        self._newest = self._ahead = math.inf
+        self._enter("LIVE", f"live: {describe(opened.inlet.info)}")
+        for warning in self.info.warnings:
+            logger.warning("%s", warning)
 
     def _lose(self, message: str) -> None:
         assert self._inlet is not None
         self._inlet.close()
-        self._inlet, self._cause = None, "reconnect"
-        self._refused = {self.info.uid}
-        self._enter("LOST", message)
+        self._inlet = None
+        self._enter("LOST", f"{message}; waiting for {self.info.source_id or self.info.name!r} to come back")
+        if self._opener is None:
+            self._open_again(silent="")
 
-    def _reopen(self, timeout: float) -> None:
-        """Look for the same device in another instance, for `timeout` seconds at most."""
-        lost = self.info
-        if self._finder is None:
-            choice = StreamChoice(source_id=lost.source_id) if lost.source_id else self.eeg
-            self._finder = _finder(choice, lambda info: info.uid in self._refused)
+    def _open_again(self, silent: str) -> None:
+        self._opener = Opener(self.eeg.again(self.info), silent, self._prepare)
+        self._opener.start()
+
+    def _drop_opener(self) -> None:
+        if self._opener is not None:
+            self._opener.cancel()
+            self._opener = None
+
+    def _follow_opener(self, timeout: float) -> None:
+        """Take the opener's news, waiting up to `timeout` seconds for the first; switch to the stream it has opened."""
+        assert self._opener is not None
         try:
-            handle = self._finder.poll()
-            if handle is None:
-                time.sleep(timeout)
-                return
-            self._refused.add(handle.uid())
-            self._open_eeg(handle)
-        except NecomimiError as error:
-            self._enter("LOST", f"{lost.name!r} came back but does not serve: {error.found}")
+            news = self._opener.news.get(timeout > 0, timeout)
+        except queue.Empty:
+            return
+        if isinstance(news, Opened):
+            if self._inlet is not None:
+                self._inlet.close()
+            self._opener, self._cause = None, "reconnect"
+            self._take_up(news)
+        elif isinstance(news, Exception):
+            raise news
         else:
-            self._finder = None
+            state, message = news
+            self._enter(state or ("LOST" if self._inlet is None else "STALE"), message)
 
     def _enter(self, state: SourceState, message: str) -> None:
         if (state, message) == (self.state, self.message):
@@ -220,88 +308,33 @@ class LSLSource:
 
     def close(self) -> None:
         """Let go of the streams."""
+        self._drop_opener()
         if self._marker_reader:
             self._marker_reader.stop()
         if self._inlet:
             self._inlet.close()
+            self._inlet = None
 
 
-def _finder(choice: StreamChoice, ignore: Callable[[StreamInfo], bool] = lambda info: False) -> Finder:
-    """Return a finder for a choice, blind to our own decisions."""
-    return Finder(
-        name=choice.name,
-        type=choice.type,
-        source_id=choice.source_id,
-        ignore=lambda info: info.source_id.startswith(DECISIONS_SOURCE_ID) or ignore(info),
-    )
+def _first_second(inlet: EEGInlet) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return about a second of samples, shape (n_times, n_stream_channels), and their stamps.
 
-
-class _MarkerReader(threading.Thread):
-    """Pull markers in a thread of its own, where asking for the clock's offset may block; reopens a lost stream."""
-
-    def __init__(self, choice: StreamChoice) -> None:
-        super().__init__(name="markers", daemon=True)
-        self._choice = choice
-        self._inlet: MarkerInlet | None = None
-        self._markers: queue.Queue[tuple[str, float]] = queue.Queue(maxsize=MAX_MARKERS)
-        self._stopping = threading.Event()
-
-    def open(self, timeout: float, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Find and open the stream; raises as `find_stream` does."""
-        self._inlet = MarkerInlet(find_stream(_finder(self._choice), timeout, should_stop))
-        logger.info("markers from %s", describe(self._inlet.info))
-
-    def run(self) -> None:
-        """Pull until stopped."""
-        finder: Finder | None = None
-        refreshed = time.monotonic()
-        while not self._stopping.is_set():
-            try:
-                if self._inlet is None:
-                    assert finder is not None
-                    handle = finder.poll()
-                    if handle is None:
-                        self._stopping.wait(0.05)
-                        continue
-                    self._inlet = MarkerInlet(handle)
-                    logger.info("markers are back from %s", describe(self._inlet.info))
-                for marker in self._inlet.pull(0.05):
-                    self._put(marker)
-                if time.monotonic() - refreshed > CLOCK_REFRESH_S:
-                    self._inlet.refresh_clock()
-                    refreshed = time.monotonic()
-            except StreamLostError as error:
-                logger.warning("markers LOST: %s", error.found)
-                if self._inlet is not None:
-                    finder = self._look_again(self._inlet.info)
-                    self._inlet.close()
-                    self._inlet = None
-            except StreamNotFoundError as error:  # several match now: a person must end one
-                logger.warning("markers: %s", error.found)
-                self._stopping.wait(1.0)
-        if self._inlet is not None:
-            self._inlet.close()
-
-    def _look_again(self, lost: StreamInfo) -> Finder:
-        """Return a finder for another instance of a marker stream."""
-        choice = StreamChoice(source_id=lost.source_id) if lost.source_id else self._choice
-        return _finder(choice, lambda info: info.uid == lost.uid)
-
-    def _put(self, marker: tuple[str, float]) -> None:
-        try:
-            self._markers.put_nowait(marker)
-        except queue.Full:
-            logger.warning("a marker was dropped: %d wait already", MAX_MARKERS)
-
-    def take(self) -> tuple[tuple[str, float], ...]:
-        """Return the markers that have come since the last call."""
-        taken = []
-        while not self._markers.empty():
-            taken.append(self._markers.get_nowait())
-        return tuple(taken)
-
-    def stop(self) -> None:
-        """Stop pulling and close."""
-        self._stopping.set()
-        if self.is_alive():
-            self.join(timeout=2.0)
+    Raises
+    ------
+    StreamLostError
+        None come.
+    """
+    pieces: list[tuple[NDArray[Any], NDArray[np.float64]]] = []
+    n_missing = max(1, math.ceil(GUESS_S * inlet.info.sfreq))
+    deadline = time.monotonic() + GUESS_TIMEOUT_S
+    while n_missing > 0 and time.monotonic() < deadline:
+        samples, stamps = inlet.pull(0.05)
+        pieces.append((samples.copy(), stamps))
+        n_missing -= len(stamps)
+    if not any(len(stamps) for _, stamps in pieces):
+        raise StreamLostError(
+            f"stream {inlet.info.name!r} is silent about its units, and sends no samples to guess them from",
+            f"a second of signal within {GUESS_TIMEOUT_S:g} s",
+            "start the amplifier, or say the unit with --unit microvolts",
+        )
+    return np.concatenate([samples for samples, _ in pieces]), np.concatenate([stamps for _, stamps in pieces])

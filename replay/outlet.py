@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,10 @@ from .timeline import Timeline
 __all__ = ["GAP_S", "LOOP_MARKER", "Player", "Summary", "stream_info"]
 
 LOOP_MARKER = f"{CONTROL_PREFIX}loop"
-GAP_S = 1.0  # recording time without samples at a seam, so that no epoch crosses it unseen
+GAP_S = 1.0  # recording time without samples at a seam of unknown length, so that no epoch crosses it unseen
 LEAD_S = 0.2  # from the start of playing to the first sample: time to read it
 BLOCK_S = 1.0  # recording time read ahead, in another thread: a slow disk delays nobody
+MAX_OFF_BEAT_S = 1e-6
 MAX_SLEEP_S = 0.05  # how soon a request to stop is heard
 MICROVOLTS_PER_VOLT = 1e6
 
@@ -128,7 +130,7 @@ class Player:
         self.summary = Summary()
         self._eeg = eeg
         self._markers = markers
-        self._rate = timeline.sfreq * speed
+        self._speed = speed
         self._gap = GAP_S / speed
         self._chunk = chunk
         self._loop = loop
@@ -141,46 +143,66 @@ class Player:
 
     def run(self) -> Summary:
         """Play to the end, or until asked to stop."""
-        begin = self._clock() + LEAD_S
+        early = min([0.0, *(self.timeline.time_of(position) for position, _ in self.timeline.events[:1])])
+        begin = self._clock() + LEAD_S - early / self._speed
+        segments = self.timeline.segments()
         while True:
-            for first, last in self.timeline.segments():
-                if not self._play(first, last, begin):
+            for first, last in segments:
+                lowest = -math.inf if first == 0 else first
+                highest = math.inf if last == self.timeline.n_times else last
+                events = [event for event in self.timeline.events if lowest <= event[0] < highest]
+                if not self._play(first, last, events, begin):
                     return self.summary
-                end = begin + (last - first) / self._rate
+                end = begin + (self.timeline.time_of(last) - self.timeline.time_of(first)) / self._speed
                 begin = end + self._gap
             self.summary.n_passes += 1
             if not self._loop or not self._wait(end):
                 return self.summary
             self._markers.push(LOOP_MARKER, end)
 
-    def _play(self, first: int, last: int, begin: float) -> bool:
+    def _play(self, first: int, last: int, events: list[tuple[float, str]], begin: float) -> bool:
         """Send the samples `first` to `last`, the first one stamped `begin`; return False when asked to stop."""
-        events = [event for event in self.timeline.events if first <= event[0] < last]
+        start = self.timeline.time_of(first)
         n_sent_events = 0
 
-        def stamp(sample: int) -> float:
-            return begin + (sample - first) / self._rate
+        def stamp(position: float) -> float:
+            return begin + (self.timeline.time_of(position) - start) / self._speed
+
+        def send_events(stop: float) -> bool:
+            nonlocal n_sent_events
+            while n_sent_events < len(events) and events[n_sent_events][0] < stop:
+                position, label = events[n_sent_events]
+                if not self._wait(stamp(position)):
+                    return False
+                self._markers.push(label, stamp(position))
+                self.summary.n_events += 1
+                n_sent_events += 1
+            return True
 
         for block_start, block in self._blocks(first, last):
             block_stop = block_start + len(block)
             position = block_start
             while position < block_stop:
-                stop = min(position + self._chunk, block_stop)
-                while n_sent_events < len(events) and events[n_sent_events][0] < stop:
-                    sample, label = events[n_sent_events]
-                    if not self._wait(stamp(sample)):
-                        return False
-                    self._markers.push(label, stamp(sample))
-                    self.summary.n_events += 1
-                    n_sent_events += 1
-                if not self._wait(stamp(stop - 1)):
+                stop = self._packet_end(position, min(position + self._chunk, block_stop))
+                if not send_events(stop) or not self._wait(stamp(stop - 1)):
                     return False
                 self._eeg.push(block[position - block_start : stop - block_start], stamp(stop - 1))
                 self.summary.n_samples += stop - position
                 self.summary.worst_lateness = max(self.summary.worst_lateness, self._clock() - stamp(stop - 1))
                 self._on_progress(stop - position)
                 position = stop
-        return True
+        return send_events(math.inf)
+
+    def _packet_end(self, start: int, stop: int) -> int:
+        """Return where a packet from `start` must end: at `stop`, or before the first stamp that leaves the beat.
+
+        A packet carries one stamp, its last sample's; the receiver counts back from it by the rate.
+        """
+        if self.timeline.stamps is None:
+            return stop
+        stamps = self.timeline.stamps[start:stop]
+        off = np.abs(stamps - stamps[0] - np.arange(stop - start) / self.timeline.sfreq) > MAX_OFF_BEAT_S
+        return start + int(np.argmax(off)) if off.any() else stop
 
     def _wait(self, until: float) -> bool:
         """Wait for a time on the clock; return False when asked to stop."""

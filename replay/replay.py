@@ -1,4 +1,4 @@
-"""Send a recording as an amplifier would: THINGS-EEG2 subject, epochs, or MNE-readable file -> LSL streams."""
+"""Send a recording as an amplifier would: THINGS-EEG2 subject, epochs, or recording -> LSL streams."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from necomimi.lsl import EEGOutlet, MarkerOutlet
 from .dataset import dataset_timeline, is_dataset
 from .outlet import Player, stream_info
 from .recording import recording_timeline
+from .synthetic import is_synthetic, synthetic_timeline
 from .timeline import Timeline, duration_text
 
 __all__ = ["command", "open_timeline"]
@@ -33,18 +34,26 @@ DATASET_OPTIONS = ("--subject", "--session", "--split")
 
 
 def open_timeline(
-    source: Path, *, subject: int | None = None, session: int | None = None, split: str | None = None
+    source: Path,
+    *,
+    subject: int | None = None,
+    session: int | None = None,
+    split: str | None = None,
+    stream: str | None = None,
 ) -> Timeline:
     """Return what a file or folder holds, found by looking at it.
 
     Parameters
     ----------
     source : Path
-        A THINGS-EEG2 root, subject folder or .npy file; an epochs directory; or a file that MNE reads.
+        A THINGS-EEG2 root, subject folder or .npy file; an epochs directory; a file that MNE or pyxdf reads; or the
+        words for an amplifier without a file, "synthetic:63x1000x5".
     subject, session : int, optional
         Which of a data set's.
     split : {"test", "training"}, optional
         Which of a data set's; "test" by default.
+    stream : str, optional
+        XDF: name or source_id of the EEG stream, where there is not just one of type EEG.
 
     Raises
     ------
@@ -53,20 +62,29 @@ def open_timeline(
     DatasetError
         It is not a recording, or has no events.
     """
+    if stream is not None and (is_synthetic(source) or is_dataset(source)):
+        raise ConfigError(f"--stream {stream!r} with {source}", "an XDF file, or no such option")
+    if is_synthetic(source):
+        _refuse_dataset_options(source, subject, session, split)
+        return synthetic_timeline(str(source))
     if not source.exists() or (source.is_dir() and not is_dataset(source) and source.suffix != ".mff"):
         raise DatasetError(
             f"{source} holds no recording" if source.exists() else f"{source} does not exist",
-            "a THINGS-EEG2 folder, an epochs directory, or a recording that MNE reads",
+            "a THINGS-EEG2 folder, an epochs directory, or a recording (FIF, BrainVision, EDF, SET, XDF)",
         )
     if is_dataset(source):
         which: Literal["test", "training"] = "training" if split == "training" else "test"
         if split not in (None, "test", "training"):
             raise ConfigError(f"--split {split!r}", "test or training")
         return dataset_timeline(source, subject=subject, session=session, split=which)
-    values = zip(DATASET_OPTIONS, (subject, session, split), strict=True)
-    if given := [option for option, value in values if value is not None]:
+    _refuse_dataset_options(source, subject, session, split)
+    return recording_timeline(source, stream)
+
+
+def _refuse_dataset_options(source: Path, *values: object) -> None:
+    """Raise where options that choose from a data set were given with a source that is none."""
+    if given := [option for option, value in zip(DATASET_OPTIONS, values, strict=True) if value is not None]:
         raise ConfigError(f"{', '.join(given)} with {source}", "a THINGS-EEG2 data set, or no such option")
-    return recording_timeline(source)
 
 
 @contextmanager
@@ -102,12 +120,14 @@ def command(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A THINGS-EEG2 root, subject or file; an epochs directory; or a FIF, BrainVision, EDF or SET file.",
+            help="A THINGS-EEG2 root, subject or file; an epochs directory; a FIF, BrainVision, EDF, SET or XDF file; "
+            "or synthetic:63x1000x5, noise of 63 channels at 1000 Hz with 5 events a second (x60 more: for 60 s).",
         ),
     ],
     subject: Annotated[int | None, typer.Option(help="Data set: which subject; the first by default.")] = None,
     session: Annotated[int | None, typer.Option(help="Data set: which session; all by default.")] = None,
     split: Annotated[str | None, typer.Option(help="Data set: test (default) or training.")] = None,
+    stream: Annotated[str | None, typer.Option(help="XDF: the EEG stream, where there are several.")] = None,
     start: Annotated[float | None, typer.Option(help="From this second of the recording on.")] = None,
     stop: Annotated[float | None, typer.Option(help="Up to this second of the recording.")] = None,
     speed: Annotated[float, typer.Option(help="Seconds of the recording per second.")] = 1.0,
@@ -130,7 +150,7 @@ def command(
         raise ConfigError(f"--chunk {chunk}", "at least 1 sample")
     if not (math.isfinite(wait) and wait >= 0):
         raise ConfigError(f"--wait {wait:g}", "seconds, 0 for not at all")
-    timeline = open_timeline(source, subject=subject, session=session, split=split).crop(start, stop)
+    timeline = open_timeline(source, subject=subject, session=session, split=split, stream=stream).crop(start, stop)
     chunk = chunk or max(1, round(timeline.sfreq * CHUNK_S))
     info = stream_info(timeline, name, speed)
     console.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from necomimi.errors import ConfigError, DatasetError
 
-__all__ = ["Timeline", "concatenate", "duration_text", "lay_end_to_end"]
+__all__ = ["Timeline", "concatenate", "duration_text", "lay_end_to_end", "positions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +36,17 @@ class Timeline:
         Hz.
     n_times : int
         Samples.
-    events : tuple of (int, str)
-        (sample, label), in order of time.
+    events : tuple of (float, str)
+        (position, label), in order of time. A position is a number of samples; it may lie between two samples, and,
+        where the recording has stamps, before the first and after the last.
     read : callable
         ``read(start, stop)`` gives samples `start` to `stop` (exclusive), shape (n_channels, stop - start), in volts.
     applied : tuple of str
         Preprocessing steps already done.
     seams : tuple of int
-        Samples before which the recording was interrupted.
+        Samples before which the recording was interrupted for an unknown time.
+    stamps : ndarray of float64, shape (n_times,), optional
+        Seconds of each sample from the first, where they are known: holes and jitter are played as they were.
     """
 
     name: str
@@ -53,15 +57,25 @@ class Timeline:
     units: tuple[str, ...]
     sfreq: float
     n_times: int
-    events: tuple[tuple[int, str], ...]
+    events: tuple[tuple[float, str], ...]
     read: Callable[[int, int], NDArray[np.floating]] = field(repr=False)
     applied: tuple[str, ...] = ()
     seams: tuple[int, ...] = ()
+    stamps: NDArray[np.float64] | None = field(default=None, repr=False)
 
     @property
     def duration(self) -> float:
         """Length in seconds of the recording."""
-        return self.n_times / self.sfreq
+        return self.time_of(self.n_times)
+
+    def time_of(self, position: float) -> float:
+        """Return the seconds from the first sample to a position, which need not be a whole number of samples."""
+        if self.stamps is None:
+            return position / self.sfreq
+        k = min(max(math.floor(position), 0), self.n_times - 1)
+        if position < 0 or k == self.n_times - 1:
+            return float(self.stamps[k]) + (position - k) / self.sfreq
+        return float(self.stamps[k] + (position - k) * (self.stamps[k + 1] - self.stamps[k]))
 
     def segments(self) -> list[tuple[int, int]]:
         """Return the uninterrupted stretches, as (first sample, one after the last)."""
@@ -77,18 +91,20 @@ class Timeline:
         DatasetError
             No event is left.
         """
-        begin = 0 if start is None else round(start * self.sfreq)
-        end = self.n_times if stop is None else min(round(stop * self.sfreq), self.n_times)
+        begin = 0 if start is None else self._sample_at(start)
+        end = self.n_times if stop is None else min(self._sample_at(stop), self.n_times)
         if not 0 <= begin < end:
             raise ConfigError(
                 f"--start {start if start is not None else 0:g} --stop {stop if stop is not None else self.duration:g}",
                 f"seconds with 0 <= start < stop, in a recording of {self.duration:.1f} s",
             )
-        events = tuple((sample - begin, label) for sample, label in self.events if begin <= sample < end)
+        lowest = -math.inf if start is None else begin
+        highest = math.inf if end == self.n_times else end
+        events = tuple((position - begin, label) for position, label in self.events if lowest <= position < highest)
         if not events:
-            onsets = [sample / self.sfreq for sample, _ in self.events]
+            onsets = [self.time_of(position) for position, _ in self.events]
             raise DatasetError(
-                f"no event from {begin / self.sfreq:.1f} to {end / self.sfreq:.1f} s",
+                f"no event from {self.time_of(begin):.1f} to {self.time_of(end):.1f} s",
                 f"some of the recording's {len(onsets)} events"
                 + (f", which lie from {min(onsets):.1f} to {max(onsets):.1f} s" if onsets else ""),
                 "move --start and --stop",
@@ -100,11 +116,38 @@ class Timeline:
             events=events,
             read=lambda first, last: read(first + begin, last + begin),
             seams=tuple(seam - begin for seam in self.seams if begin < seam < end),
+            stamps=None if self.stamps is None else self.stamps[begin:end] - self.stamps[begin],
         )
+
+    def _sample_at(self, time: float) -> int:
+        """Return the first sample at or after a time in seconds."""
+        if self.stamps is None:
+            return round(time * self.sfreq)
+        return int(np.searchsorted(np.maximum.accumulate(self.stamps), time)) if time >= 0 else -1
+
+
+def positions(stamps: NDArray[np.float64], sfreq: float, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the positions between samples that `Timeline.time_of` turns back into `times`.
+
+    Parameters
+    ----------
+    stamps : ndarray of float64, shape (n_times,)
+        Seconds from the first sample.
+    sfreq : float
+        Hz, by which to go on beyond the first and the last sample.
+    times : ndarray of float64, shape (n_events,)
+        Seconds from the first sample.
+    """
+    latest = np.searchsorted(np.maximum.accumulate(stamps), times, side="right") - 1
+    k = np.clip(latest, 0, len(stamps) - 1)
+    after = np.minimum(k + 1, len(stamps) - 1)
+    inside = (latest >= 0) & (after > k)
+    step = np.where(inside, stamps[after] - stamps[k], 1.0 / sfreq)
+    return k + (times - stamps[k]) / step
 
 
 def concatenate(parts: Sequence[Timeline], *, name: str, source: str, description: str) -> Timeline:
-    """Return recordings of the same channels one after another, with a seam between each two.
+    """Return recordings of the same channels, without stamps, one after another, with a seam between each two.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def test_live_is_offline(subject: Path, source: str) -> None:
     finally:
         replay.terminate()
         replay.communicate(timeout=20)
-    *decisions, summary = [json.loads(line) for line in log.read_text().splitlines()]
+    _, *decisions, summary = [json.loads(line) for line in log.read_text().splitlines()]
     epochs = Epochs.load(subject / "epochs")
     assert epochs.test is not None
     assert summary["n_refusals"] == 0, summary

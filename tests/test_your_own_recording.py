@@ -69,7 +69,7 @@ def test_tutorial_on_real_eeg(subject: str, shared_data: Path, tmp_path: Path) -
     finally:
         replay.terminate()
         replay.communicate(timeout=20)
-    *decisions, summary = [json.loads(line) for line in (tmp_path / "decisions.jsonl").read_text().splitlines()]
+    _, *decisions, summary = [json.loads(line) for line in (tmp_path / "decisions.jsonl").read_text().splitlines()]
     assert summary["n_events"] == summary["n_retrievals"] + summary["n_refusals"] == len(decisions), text
     retrievals = [d for d in decisions if d["type"] == "retrieval"]
     assert set(summary["refusals"]) <= {"incomplete"}, text  # the first and last events, cut off by the ends

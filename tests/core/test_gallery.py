@@ -54,6 +54,30 @@ def test_retrieve_equals_a_plain_computation():
         assert row.sum() == pytest.approx(1.0, abs=1e-6)
 
 
+def test_class_scores_are_log_probabilities_up_to_a_constant():
+    gallery = make()
+    vectors = np.random.default_rng(1).normal(size=(5, 6)) * 3.0
+    scores = gallery.class_scores(vectors, 7.0)
+    assert scores.shape == (5, 3)
+    for vector, row in zip(vectors, scores, strict=True):
+        expected = plain_retrieve(gallery, vector, 7.0)
+        chances = np.exp(row) / np.exp(row).sum()
+        assert chances == pytest.approx([expected[name] for name in gallery.classes], rel=1e-5)
+    assert np.isfinite(gallery.class_scores(vectors, 1e5)).all()
+
+
+def test_similarities_are_cosines_with_the_nearest_item_of_each_class():
+    gallery = make()
+    vectors = np.random.default_rng(1).normal(size=(5, 6)) * 3.0
+    found = gallery.similarities(vectors)
+    assert found.dtype == np.float32
+    cosines = vectors @ gallery.embeddings.T / np.linalg.norm(vectors, axis=1, keepdims=True)
+    expected = np.stack([cosines[:, [0, 2]].max(axis=1), cosines[:, 1], cosines[:, 3]], axis=1)  # dog, cat, axe
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    plain = gallery.select([0, 1, 3])  # one item a class
+    np.testing.assert_allclose(plain.similarities(vectors), cosines[:, [0, 1, 3]], atol=1e-6)
+
+
 def test_k_is_cut_to_the_number_of_labels_and_empty_input_gives_empty_output():
     gallery = make()
     labels, scores = gallery.retrieve(gallery.embeddings[:1], k=50, logit_scale=10.0)

@@ -115,3 +115,58 @@ def test_saved_and_read_back(tmp_path) -> None:
     (tmp_path / "m.safetensors").write_bytes(b"\x00" * 20)
     with pytest.raises(CheckpointError, match="cannot be read"):
         Preprocessor.from_config(preprocessor.to_config(), tmp_path / "m.safetensors")
+
+
+def smooth(n_times: int, sfreq: float) -> np.ndarray:
+    """Return a random walk without power above 100 Hz, shape (6, 4, n_times): like EEG, most of it is slow."""
+    walk = np.cumsum(np.random.default_rng(7).normal(size=(6, 4, n_times)), axis=-1) * 1e-6
+    return mne.filter.filter_data(walk, sfreq, None, 100.0, verbose="error") if sfreq > 250 else walk
+
+
+@pytest.mark.parametrize("until", [0.1, 0.3, 0.3004, 0.996])
+def test_at_the_models_rate_an_unfinished_epoch_is_the_whole_one_with_zeros(until: float) -> None:
+    preprocessor = make_preprocessor()
+    data = smooth(301, 250.0)
+    whole, (tmin, n_in) = preprocessor(data, 250.0), preprocessor.window(250.0, (), until)
+    assert (tmin, n_in) == (-0.2, round((until + 0.2) * 250) + 1)
+    got = preprocessor(data[..., :n_in], 250.0, until=until)
+    n = preprocessor.n_times_until(until)
+    assert n == int(until * 250 + 1e-6)
+    np.testing.assert_allclose(got[..., :n], whole[..., :n], rtol=1e-4, atol=1e-4 * np.abs(whole).max())
+    assert not got[..., n:].any()
+
+
+@pytest.mark.parametrize("sfreq", [500.0, 512.0, 1000.0, 2048.0])
+@pytest.mark.parametrize("until", [0.2, 0.3, 0.411, 0.7])
+def test_an_unfinished_epoch_differs_from_the_whole_one_at_its_edge_only(sfreq: float, until: float) -> None:
+    preprocessor = make_preprocessor(spatial=np.eye(4, dtype=np.float32))
+    data = smooth(preprocessor.window(sfreq)[1], sfreq)
+    whole, n = preprocessor(data, sfreq), preprocessor.n_times_until(until)
+    got = preprocessor(data[..., : preprocessor.window(sfreq, (), until)[1]], sfreq, until=until)
+    assert got.shape == whole.shape
+    assert not got[..., n:].any()
+    error = np.sqrt(((got - whole) ** 2).mean(axis=(0, 1)))[:n] / whole[..., :n].std()
+    assert error.max() < 0.1
+    assert error[: n - 10].max() < 0.01
+
+
+def test_a_stream_at_the_models_rate_is_cut_without_resampling() -> None:
+    preprocessor = make_preprocessor(spatial=np.eye(4, dtype=np.float32))
+    steps = ("baseline", "resample")
+    assert preprocessor.window(250.0, steps, 0.3) == (0.0, 75)
+    data = np.random.default_rng(4).normal(size=(2, 4, 75)).astype(np.float32)
+    got = preprocessor(data, 250.0, steps, 0.3)
+    np.testing.assert_array_equal(got[..., :75], data)
+    assert not got[..., 75:].any()
+    assert got.shape == (2, 4, 250)
+
+
+def test_ends_outside_the_window_are_refused_in_words() -> None:
+    preprocessor = make_preprocessor()
+    for until in (-0.3, 0.0, 0.003, 1.0, 2.0):
+        with pytest.raises(ConfigError, match=r"unfinished epoch[\s\S]*between 0 s and 1 s"):
+            preprocessor.window(1000.0, (), until)
+        with pytest.raises(ConfigError, match="unfinished epoch"):
+            preprocessor.operators(1000.0, ("resample",), until)
+    assert preprocessor.n_times_until(None) == preprocessor.n_times_until(5.0) == 250
+    assert preprocessor.n_times_until(-1.0) == 0

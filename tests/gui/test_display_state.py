@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,12 +74,12 @@ def test_an_event_waits_then_is_decided() -> None:
     state.update(Refusal(event=Event(onset=4.0, label="c1", code=4), reason="gap", detail="2 s"), 11.0)
     verdicts = [mark.verdict for mark in state.marks]
     assert verdicts == ["hit", "five", "miss", "unscored", "refused"]
-    assert state.marks[4].reason == "gap"
+    assert isinstance(state.marks[4].answer, Refusal)
+    assert state.marks[4].answer.reason == "gap"
     assert state.n_decisions == 5
     first, five = state.accuracy.scores()
     assert (first.n_hits, five.n_hits, first.n) == (1, 2, 3)
-    assert state.decision is not None
-    assert state.decision.event.label == "boundary"
+    assert state.newest is state.marks[3]  # a refusal of an event that had no answer takes nothing off the screen
     assert len(state.latency) == 4
 
 
@@ -119,6 +120,106 @@ def test_attaching_late_the_event_of_an_answer_is_marked_though_it_was_missed() 
     state.update(answer(89, "b", ("a",)), 91.1)  # order does not make it another run
     assert [mark.event.code for mark in state.marks] == [90, 89]
     assert state.accuracy.scores()[0].n == 2
+    assert state.newest is state.marks[0]  # an answer that comes late does not replace a newer event's
+
+
+def test_a_provisional_answer_is_replaced_but_never_counted() -> None:
+    state = DisplayState(make_gallery())
+
+    def shown() -> tuple[float | None, str]:
+        assert state.newest is not None
+        assert isinstance(state.newest.answer, Retrieval)
+        return state.newest.answer.until, state.newest.verdict
+
+    for until in (0.2, 0.4, 0.3):  # the third is late
+        state.update(answer(0, "c0", CLASSES[:5], until=until, latency_ms={"total": 1.0}), 1.0 + until)
+    assert shown() == (0.4, "pending")
+    assert (state.n_decisions, state.accuracy.scores()[0].n, len(state.latency)) == (0, 0, 0)
+    assert state.awaits(state.marks[0])
+    state.update(answer(0, "c0", CLASSES[:5], latency_ms={"total": 1.0}), 2.0)
+    state.update(answer(0, "c0", CLASSES[5:], until=0.6), 2.1)
+    assert shown() == (None, "hit")
+    assert (state.n_decisions, state.accuracy.scores()[0].n, len(state.latency)) == (1, 1, 1)
+    assert not state.awaits(state.marks[0])
+
+
+def test_a_provisional_answer_can_end_in_a_refusal() -> None:
+    state = DisplayState(make_gallery())
+    state.update(answer(0, "c0", CLASSES[:5], until=0.2), 1.0)
+    refusal = Refusal(event=Event(onset=0.0, label="c0", code=0), reason="reference lost")
+    state.update(refusal, 2.0)
+    state.update(answer(0, "c0", CLASSES[:5], until=0.4), 2.1)
+    assert state.newest is state.marks[0]
+    assert (state.marks[0].verdict, state.marks[0].answer) == ("refused", refusal)
+    assert (state.n_decisions, state.accuracy.scores()[0].n) == (1, 0)
+
+
+def test_a_final_answer_that_was_lost_is_not_waited_for() -> None:
+    state = DisplayState(make_gallery())
+    for code in (0, 1):
+        state.update(answer(code, "c0", CLASSES[:5], until=0.2), 1.0)
+    first = state.marks[0]
+    assert state.awaits(first)
+    state.update(answer(1, "c0", CLASSES[:5]), 2.0)  # answers come in order
+    assert not state.awaits(first)
+    state.update(answer(2, "c0", CLASSES[:5], until=0.2), 2.0)
+    third = state.marks[2]
+    assert state.awaits(third)
+    state.update(make_status(n_events=3), 2.1)
+    state.update(make_status(n_events=0), 9.0)  # another run
+    assert not state.awaits(third)
+    assert state.newest is None
+
+
+def test_each_answer_from_several_presentations_is_one_answer() -> None:
+    state = DisplayState(make_gallery())
+    for code, n in enumerate((1, 2, 3, 4)):
+        state.update(answer(code, "c0", CLASSES[:5], n_averaged=n), 1.0)
+    assert (state.accuracy.scores()[0].n_hits, state.accuracy.scores()[0].n) == (4, 4)
+
+
+def test_without_markers_nothing_is_judged() -> None:
+    state = DisplayState(make_gallery())
+    for code in range(3):
+        state.update(Event(onset=float(code), label="", code=code), 1.0)
+        state.update(answer(code, "", CLASSES[:5], latency_ms={"total": 1.0}), 1.0)
+    assert state.is_unmarked
+    assert [mark.verdict for mark in state.marks] == ["unscored"] * 3
+    assert (state.accuracy.scores()[0].n, state.accuracy.n_unknown) == (0, 0)
+    assert (state.n_decisions, len(state.latency)) == (3, 3)
+
+
+def test_warnings_are_those_of_the_newest_record() -> None:
+    state = DisplayState()
+    state.update(make_status(warnings=("T7 is interpolated", "the newest sample is 2 s old")), 1.0)
+    state.update(answer(0, "a", ("a",), warnings=("T7 is interpolated", "P9 is interpolated")), 1.1)
+    assert state.warnings(1.2) == ["T7 is interpolated", "the newest sample is 2 s old", "P9 is interpolated"]
+    state.update(make_status(warnings=("P9 is interpolated",)), 2.0)
+    assert state.warnings(2.1) == ["P9 is interpolated"]
+    assert state.warnings(9.0) == []  # a decoder that is silent warns of nothing
+    state.update(make_status(), 9.1)
+    assert state.warnings(9.2) == []
+
+
+def test_the_epoch_is_as_long_as_the_decoder_says() -> None:
+    state = DisplayState()
+    assert state.epoch_s is None
+    state.update(make_status(), 1.0)
+    assert state.epoch_s is None  # an older decoder does not say
+    state.update(make_status(tmin=-0.2, tmax=0.8), 1.0)
+    assert state.epoch_s == (-0.2, 0.8)
+    chunk = make_chunk(0.0)
+    state.update(Chunk(data=chunk.data, timestamps=chunk.timestamps, info=replace(chunk.info, speed=2.0)), 1.0)
+    assert state.epoch_s == (-0.1, 0.4)  # a replay at double speed
+
+
+def test_drift_and_jitter_are_told_where_they_are_known() -> None:
+    state = DisplayState()
+    state.update(make_chunk(1.0), 2.0)
+    state.update(make_status(), 2.0)
+    assert state.source(2.1).detail == "amp · 2 channels · 100 Hz"
+    state.update(make_status(drift_ppm=-31.4, jitter_ms=0.26), 2.0)
+    assert state.source(2.1).detail == "amp · 2 channels · 100 Hz · drift −31 ppm · jitter 0.3 ms"
 
 
 def test_a_restarted_decoder_is_scored_anew_but_the_signal_goes_on() -> None:
@@ -216,9 +317,9 @@ def test_the_source_in_words() -> None:
 def test_a_gallery_that_is_not_the_decoders_is_named() -> None:
     state = DisplayState(make_gallery())
     state.update(make_status(n_classes=10), 1.0)
-    assert state.notice == ""
+    assert state.warnings(1.0) == []
     state.update(make_status(n_classes=200), 1.0)
-    assert state.notice == "this gallery has 10 classes, the decoder's 200"
+    assert state.warnings(1.0) == ["this gallery has 10 classes, the decoder's 200"]
     assert state.accuracy.scores()[0].chance == 1 / 200
 
 

@@ -3,15 +3,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import msgpack
+import numpy as np
 import pytest
 import zmq
 
+from necomimi.curve import make_client_keys, make_server_keys
 from necomimi.errors import FeedError
-from necomimi.feed import Publisher
+from necomimi.feed import Publisher, decode, encode
+from necomimi.gui.display_state import DisplayState
 from necomimi.gui.receiver import Receiver
-from necomimi.records import Event
+from necomimi.records import Event, Retrieval, Status
 
 DEADLINE_S = 20.0
 
@@ -56,6 +61,34 @@ def test_records_arrive_in_order_with_their_time(publisher: Publisher) -> None:
     assert [record.code for _, record in taken] == list(range(50))
     assert {arrived for arrived, _ in taken} == {42.0}
     receiver.stop()
+
+
+def test_the_records_of_an_older_decoder_are_understood() -> None:
+    event = Event(onset=1.0, label="a", code=0)
+    status = Status(
+        state="LIVE",
+        message="",
+        sfreq=100.0,
+        n_samples=1,
+        n_missing=0,
+        n_events=1,
+        n_retrievals=0,
+        n_refusals=0,
+        n_pending=1,
+        refusals={},
+        lag_s=0.0,
+        latency_ms={},
+        n_classes=2,
+    )
+    answer = Retrieval(event=event, labels=("a", "b"), scores=np.array([0.7, 0.3], dtype=np.float32))
+    added = ("until", "sure", "warnings", "tmin", "tmax", "drift_ppm", "jitter_ms", "cpu_percent")
+    state = DisplayState()
+    for record in (event, status, answer):
+        topic, body = encode(record)
+        fields = {name: value for name, value in msgpack.unpackb(body).items() if name not in added}
+        state.update(decode(topic, msgpack.packb(fields)), 2.0)
+    assert (state.marks[0].verdict, state.n_decisions) == ("hit", 1)
+    assert (state.epoch_s, state.warnings(2.0)) == (None, [])
 
 
 def test_a_window_that_hangs_loses_the_oldest_and_knows_how_many(publisher: Publisher) -> None:
@@ -108,6 +141,23 @@ def test_what_is_malformed_is_counted_and_passed_over() -> None:
     assert receiver.take() == []
     receiver.stop()
     socket.close()
+
+
+def test_an_encrypted_feed_wants_keys(tmp_path: Path) -> None:
+    make_server_keys(tmp_path)
+    make_client_keys(tmp_path, "viewer")
+    publisher = Publisher("tcp://127.0.0.1:*", keys=tmp_path)
+    receiver, without = Receiver(publisher.address, keys=tmp_path), Receiver(publisher.address)
+    receiver.start()
+    without.start()
+    connect(publisher, receiver)
+    until(lambda: without.problem, "the viewer without keys is told")
+    assert "--keys DIR" in without.problem
+    assert receiver.problem == ""
+    assert without.take() == []
+    for listener in (receiver, without):
+        listener.stop()
+    publisher.close()
 
 
 def test_it_stops_whether_or_not_it_was_started(publisher: Publisher) -> None:

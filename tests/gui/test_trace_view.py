@@ -8,10 +8,11 @@ import pytest
 from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
 
 from necomimi.gui.display_state import DisplayState
-from necomimi.gui.event_layer import Labels
+from necomimi.gui.event_layer import Labels, refused_spans
+from necomimi.gui.mark import Mark
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.gui.trace_view import SCALES, WINDOWS_S, TraceView
-from necomimi.records import Chunk, Event, Refusal, Retrieval, StreamInfo
+from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
 
 pytestmark = pytest.mark.qt
 
@@ -49,6 +50,26 @@ def feed(view: TraceView, start: float, stop: float, n_channels: int = 4, volts:
         data = np.tile(volts * np.sin(6 * np.pi * some), (n_channels, 1))
         view.state.update(Chunk(data=data.astype(np.float32), timestamps=some, info=info), float(some[-1]))
     view.advance(NOW)
+
+
+def make_status(tmin: float, tmax: float) -> Status:
+    return Status(
+        state="LIVE",
+        message="",
+        sfreq=SFREQ,
+        n_samples=1,
+        n_missing=0,
+        n_events=1,
+        n_retrievals=0,
+        n_refusals=1,
+        n_pending=0,
+        refusals={},
+        lag_s=0.0,
+        latency_ms={},
+        n_classes=2,
+        tmin=tmin,
+        tmax=tmax,
+    )
 
 
 def pixels(view: TraceView) -> np.ndarray:
@@ -138,6 +159,34 @@ def test_refused_epochs_are_shaded_up_to_the_next_event(view: TraceView) -> None
     columns = np.flatnonzero(tinted.mean(axis=0) > 0.5) / change.shape[1]
     assert columns[0] == pytest.approx(0.40, abs=0.01)
     assert columns[-1] == pytest.approx(0.45, abs=0.01)
+
+
+def refused(onset: float, code: int = 0, label: str = "a") -> Mark:
+    refusal = Refusal(event=Event(onset=onset, label=label, code=code), reason="reference lost")
+    return Mark(refusal.event, "refused", refusal)
+
+
+def test_refused_epochs_are_spans_that_do_not_overlap() -> None:
+    marks = [refused(5.0), refused(1.0), refused(1.5), Mark(Event(onset=2.0, label="a", code=3))]
+    spans = refused_spans(marks, (-0.2, 0.8))
+    assert [span[:2] for span in spans] == [(0.8, 2.3), (4.8, 5.8)]
+    assert spans[0][2] is marks[1].answer
+    spans = refused_spans(marks, None)  # an older decoder: up to the next event, and a second at most
+    assert [span[:2] for span in spans] == [(1.0, 2.0), (5.0, 6.0)]
+
+
+def test_refused_epochs_are_shaded_over_their_whole_length(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW)
+    view.state.update(make_status(tmin=-0.5, tmax=1.0), NOW)
+    for code, age in enumerate((10.6, 6.0, 5.8)):  # the first began before the left border
+        event = Event(onset=NOW - age, label="a", code=code)
+        view.state.update(event if code == 2 else refused(event.onset, code).answer, NOW)
+    change = crop(view).astype(int)
+    tinted = (change[..., 0] - change[..., 2]) > 8
+    columns = np.flatnonzero(tinted.mean(axis=0) > 0.5) / change.shape[1]
+    first, second = columns[columns < 0.2], columns[columns > 0.2]
+    assert (first[0], first[-1]) == (pytest.approx(0.0, abs=0.01), pytest.approx(0.04, abs=0.01))
+    assert (second[0], second[-1]) == (pytest.approx(0.35, abs=0.01), pytest.approx(0.50, abs=0.01))
 
 
 def test_marks_take_the_colour_of_their_verdict(view: TraceView) -> None:

@@ -4,6 +4,7 @@ import importlib.util
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from necomimi.gui.display_state import DisplayState
 from necomimi.gui.receiver import Receiver
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.gui.window import DWELL_S, ViewerWindow
+from necomimi.records import Event, Refusal, Retrieval
 
 pytestmark = pytest.mark.qt
 
@@ -71,6 +73,9 @@ class Bench:
 
         before = self.window.state.status
         self.pump(heard, "a status")
+        last = replace(self.decoder.status(), message="nothing is under way behind this one")
+        self.publisher.send(last)
+        self.pump(lambda: self.window.state.status.message == last.message, "the last status")
 
     def play(self, seconds: float, **options: Any) -> None:
         """Let the decoder publish some seconds, all of which the window then has."""
@@ -79,6 +84,15 @@ class Bench:
             self.decoder.advance(self.now, **options)
         n_decided = self.decoder.n_retrievals + sum(self.decoder.refusals.values())
         self.pump(lambda: self.window.state.n_decisions >= n_decided, "all decisions")
+        self.window.draw()
+
+    def say(self, *records: Any) -> None:
+        """Publish records, and let the window have and draw them."""
+        for record in records:
+            before = self.window.state.version
+            self.publisher.send(record)
+            self.pump(lambda before=before: self.window.state.version > before, f"{type(record).__name__}")
+        self.now += 0.05
         self.window.draw()
 
     def restart(self) -> None:
@@ -134,9 +148,10 @@ def test_a_live_decoder_fills_every_view(bench: Bench) -> None:
     assert state.source(bench.now).level == "live"
     assert is_color(bench.pixels(window.header, window.header.dot_rect()), DARK.accent).mean() > 0.5
 
-    decision = window.image.decision
+    assert window.image.mark is not None
+    assert window.retrieval.mark is window.image.mark
+    decision = window.retrieval.decision
     assert decision is not None
-    assert window.retrieval.decision is decision
     middle = bench.pixels(window.image, window.image.picture_rect())
     middle = middle[len(middle) // 2, len(middle) // 2]
     item = GALLERY.index_of(decision.event.label)
@@ -226,15 +241,137 @@ def test_a_restarted_decoder_is_found_again_and_scored_anew(bench: Bench) -> Non
 def test_a_decision_stays_long_enough_to_be_read(bench: Bench) -> None:
     bench.connect()
     bench.play(1.0)
-    shown = bench.window.image.decision
+    shown = bench.window.image.mark
     assert shown is not None
     bench.play(DWELL_S / 2)
-    assert bench.window.image.decision is shown
-    assert bench.window.state.decision is not shown
+    assert bench.window.image.mark is shown
+    assert bench.window.state.newest is not shown
     bench.now += DWELL_S
     bench.window.draw()
-    assert bench.window.image.decision is bench.window.state.decision
-    assert bench.window.retrieval.decision is bench.window.state.decision
+    assert bench.window.image.mark is bench.window.state.newest
+    assert bench.window.retrieval.mark is bench.window.state.newest
+
+
+def answer(code: int, label: str, labels: tuple[str, ...], **more: Any) -> Retrieval:
+    scores = np.linspace(0.5, 0.1, len(labels)).astype(np.float32)
+    return Retrieval(event=Event(onset=4000.0 + code, label=label, code=code), labels=labels, scores=scores, **more)
+
+
+def test_provisional_answers_come_at_once_and_paler(bench: Bench) -> None:
+    bench.connect()
+    retrieval, labels = bench.window.retrieval, GALLERY.classes[:5]
+
+    def bar() -> np.ndarray:
+        return bench.pixels(retrieval, retrieval.bar_rect(retrieval.row_rects()[0]))[2:3]
+
+    bench.say(answer(0, labels[0], labels, until=0.2))
+    assert retrieval.subtitle() == "after 200 ms"
+    assert not is_color(bar(), DARK.accent).any()
+    assert is_color(bar(), DARK.blend("accent", 0.65), 25).mean() == pytest.approx(0.5, abs=0.03)
+    bench.say(answer(0, labels[0], labels, until=0.4, n_averaged=3))
+    assert retrieval.subtitle() == "mean of 3, after 400 ms"
+    assert bench.window.accuracy.subtitle() == "0 decisions seen here"
+    bench.say(answer(0, labels[0], labels))
+    assert retrieval.subtitle() == "of 20 classes"
+    assert is_color(bar(), DARK.accent).mean() == pytest.approx(0.5, abs=0.03)
+    assert bench.window.accuracy.subtitle() == "1 decision seen here"
+
+
+def test_an_event_is_followed_to_its_final_answer(bench: Bench) -> None:
+    """Where events are quick, the newest is never the one with a final answer."""
+    bench.connect()
+    labels = GALLERY.classes[:5]
+    for code in range(5):
+        bench.say(answer(code, labels[0], labels, until=0.2))
+        bench.now += DWELL_S
+    bench.window.draw()
+    assert bench.window.retrieval.mark is bench.window.state.marks[0]
+    bench.say(answer(0, labels[0], labels))
+    assert bench.window.retrieval.decision is not None
+    assert bench.window.retrieval.decision.until is None
+    bench.now += DWELL_S
+    bench.window.draw()
+    assert bench.window.retrieval.mark is bench.window.state.marks[4]
+    assert bench.window.image.mark is bench.window.state.marks[4]
+    bench.say(answer(1, labels[0], labels))  # late: of an older event than the one on show
+    bench.now += DWELL_S
+    bench.window.draw()
+    assert bench.window.retrieval.mark is bench.window.state.marks[4]
+
+
+def test_a_refusal_takes_a_provisional_answer_back(bench: Bench) -> None:
+    bench.connect()
+    window, labels = bench.window, GALLERY.classes[:5]
+    bench.say(answer(0, labels[0], labels, until=0.4))
+    assert len(window.retrieval.row_rects()) == 5
+    bench.say(Refusal(event=answer(0, labels[0], labels).event, reason="reference lost", detail="all as one"))
+    assert window.retrieval.row_rects() == []
+    assert is_color(bench.pixels(window.retrieval, window.retrieval.body()), DARK.trouble, 30).any()
+    assert window.image.mark is window.state.marks[0]
+    bench.now += DWELL_S
+    bench.say(answer(1, labels[0], labels))
+    assert len(window.retrieval.row_rects()) == 5
+
+
+def test_a_sure_answer_is_announced_even_where_it_is_wrong(bench: Bench) -> None:
+    bench.connect()
+    retrieval, labels = bench.window.retrieval, GALLERY.classes[:5]
+
+    def n_accent() -> int:
+        return int(is_color(bench.pixels(retrieval, retrieval.row_rects()[0]), DARK.accent).sum())
+
+    bench.say(answer(0, "thing_019", labels, n_averaged=4))
+    assert retrieval.subtitle() == "mean of 4 presentations"
+    assert n_accent() == 0
+    bench.now += DWELL_S
+    bench.say(answer(1, "thing_019", labels, n_averaged=4, sure=True))
+    assert n_accent() > 150
+
+
+def test_without_markers_no_picture_no_marks_no_accuracy() -> None:
+    bench = Bench(markers=False, refuse=0.2)
+    bench.connect()
+    bench.play(6.0)
+    window = bench.window
+    assert window.accuracy.subtitle() == "without markers, no answer can be judged"
+    assert len(window.retrieval.row_rects()) == 5
+    picture = bench.pixels(window.image, window.image.picture_rect())
+    assert is_color(picture, DARK.panel).mean() > 0.9
+    assert not is_color(bench.pixels(window.accuracy), DARK.accent).any()
+    plot = window.traces.plot_rect()
+    shade = bench.pixels(window.traces, plot)
+    assert ((shade[..., 0] - shade[..., 2]) > 8).mean(axis=0).max() > 0.5  # refused windows are still shaded
+    above = plot.translated(0, -16)
+    above.setHeight(16)
+    reasons = bench.pixels(window.traces, above)
+    assert is_color(reasons, DARK.trouble, 40).any()
+    onsets = [mark.event.onset for mark in window.state.marks if mark.verdict != "refused"]
+    assert len(onsets) > 10
+    assert not (reasons.min(axis=2) > 100).any()  # the labels of events would be grey
+    bench.close()
+
+
+def test_warnings_stand_below_the_header_as_long_as_they_last(bench: Bench) -> None:
+    bench.connect()
+    bench.window.draw()
+    header, low = bench.window.header, bench.window.header.height()
+    status = bench.decoder.status()
+    bench.say(replace(status, warnings=("T7 is interpolated", "the marker stream is away")))
+    bench.now += 1.0
+    bench.window.draw()
+    QtWidgets.QApplication.processEvents()
+    assert header.warnings() == ["T7 is interpolated", "the marker stream is away"]
+    assert header.height() > low + 40
+    ground = bench.pixels(header, header.warnings_rect())
+    assert is_color(ground[4:-4, :4], DARK.trouble).all()
+    lines = is_color(ground, DARK.text, 30).any(axis=1)
+    assert np.count_nonzero(np.diff(lines.astype(int)) == 1) >= 2
+    bench.say(replace(status, warnings=tuple(f"warning {i}" for i in range(9))))
+    assert header.warnings()[-1] == "warning 3   (and 5 more)"
+    bench.say(status)
+    bench.now += 1.0
+    bench.window.draw()
+    assert header.height() == low
 
 
 def test_two_classes_have_no_top_5() -> None:
@@ -294,10 +431,12 @@ def test_every_size_shows_every_view(bench: Bench, width: int, height: int) -> N
 
 
 def test_what_was_lost_on_the_way_is_said(bench: Bench) -> None:
-    assert bench.window.header.remarks() == bench.publisher.address
-    bench.window.receiver.n_dropped = 12
     bench.window.draw()
-    assert "12 records were lost" in bench.window.header.remarks()
+    assert bench.window.header.warnings() == []
+    bench.window.receiver.n_dropped = 12
+    bench.now += 1.0
+    bench.window.draw()
+    assert bench.window.header.warnings() == ["12 records were lost on the way to this window"]
 
 
 def test_closing_ends_the_thread_and_the_timers(bench: Bench) -> None:

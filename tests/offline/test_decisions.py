@@ -60,6 +60,67 @@ def test_the_last_run_is_judged(tmp_path: Path, items: list[dict[str, Any]], n_q
     assert (found["n_queries"], found["n_classes"]) == (n_queries, n_classes)
 
 
+RUN = {"type": "run", "decoder": "d"}
+
+
+def test_a_run_that_ended_without_a_summary_does_not_merge_with_the_next(tmp_path: Path) -> None:
+    found = judge_decisions(write(tmp_path, RUN, *GOOD, RUN, *BAD, SUMMARY))
+    assert (found["n_queries"], found["n_classes"]) == (2, 10)
+    assert judge_decisions(write(tmp_path, RUN, *GOOD, SUMMARY, RUN, *BAD))["n_queries"] == 2
+    assert judge_decisions(write(tmp_path, RUN, *GOOD, RUN))["n_queries"] == 3  # the last run saw nothing
+    assert judge_decisions(write(tmp_path, RUN, *GOOD, {"type": "state", "state": "STALE"}, *GOOD))["n_queries"] == 6
+
+
+def provisional(until: float, label: str, labels: list[str]) -> dict[str, Any]:
+    return {**retrieval(label, labels, [0.5, 0.3, 0.2]), "type": "provisional", "until": until}
+
+
+def test_provisional_answers_are_judged_apart(tmp_path: Path) -> None:
+    items = [
+        provisional(0.2, "a", ["b", "a", "c"]), provisional(0.3, "a", ["a", "b", "c"]),
+        retrieval("a", ["a", "b", "c"], [0.8, 0.1, 0.1]),
+        provisional(0.2, "b", ["b", "a", "c"]), {**REFUSAL, "label": "b"},
+    ]  # fmt: skip
+    found = judge_decisions(write(tmp_path, RUN, *items, SUMMARY))
+    assert (found["n_queries"], found["n_refusals"], found["top1"]) == (1, 1, 1.0)
+    early = found["provisional"]
+    assert {until: (row["n_queries"], row["top1"]) for until, row in early.items()} == {
+        "0.2": (2, 0.5),
+        "0.3": (1, 1.0),
+    }
+    assert early["0.2"]["confidence"] == 0.5
+    assert early["0.2"]["chance_top1"] == 0.1
+    unfinished = write(tmp_path, RUN, *GOOD, RUN, provisional(0.2, "a", ["b", "a", "c"]))
+    assert judge_decisions(unfinished)["n_queries"] == 3  # the last run has no verdict yet
+    assert judge_decisions(write(tmp_path, *GOOD))["provisional"] == {}
+
+
+def test_averaged_answers_are_judged_by_the_number_of_presentations(tmp_path: Path) -> None:
+    def averaged(n: int, label: str, labels: list[str], score: float) -> dict[str, Any]:
+        return {**retrieval(label, labels, [score, 1 - score]), "n_averaged": n}
+
+    items = [
+        averaged(1, "a", ["b", "a"], 0.5), averaged(1, "b", ["b", "a"], 0.6),
+        averaged(2, "a", ["a", "b"], 0.9), averaged(2, "b", ["b", "a"], 0.95), averaged(3, "a", ["a", "b"], 0.99),
+    ]  # fmt: skip
+    found = judge_decisions(write(tmp_path, *items), sure=0.9)
+    assert [(row["repetitions"], row["n_queries"], row["top1"]) for row in found["rows"]] == [
+        (1, 2, 0.5), (2, 2, 1.0), (3, 1, 1.0),
+    ]  # fmt: skip
+    assert [row["sure"] for row in found["rows"]] == [0.0, 1.0, 1.0]
+    assert (found["n_queries"], found["top1"]) == (5, 0.8)
+    single = judge_decisions(write(tmp_path, *items[:2]))
+    assert [row["n_queries"] for row in single["rows"]] == [2]
+    assert "repetitions" not in single["rows"][0]
+
+
+def test_confidence_of_live_answers(tmp_path: Path) -> None:
+    items = [retrieval("a", ["a", "b"], [0.9, 0.1]), retrieval("a", ["b", "a"], [0.7, 0.3])]
+    found = judge_decisions(write(tmp_path, *items))
+    assert found["confidence"] == pytest.approx(0.8)
+    assert found["ece"] == pytest.approx((0.1 + 0.7) / 2)
+
+
 @pytest.mark.parametrize("tail", [b'{"type": "retr', b"{", '{"type": "retrieval", "label": "ü'.encode()[:-1]])
 def test_a_line_cut_by_a_crash_costs_only_itself(tmp_path: Path, tail: bytes) -> None:
     assert judge_decisions(write(tmp_path, *GOOD, tail=tail))["n_queries"] == 3

@@ -15,6 +15,7 @@ from necomimi.errors import DatasetError
 from necomimi.gallery import Gallery
 from necomimi.offline.engine import TrainSettings, TrainStep, train_encoder
 from necomimi.offline.scoring import area_under_curve
+from necomimi.offline.truncation import truncate
 from necomimi.preprocessing import Preprocessor
 
 N_CHANNELS, N_TIMES, N_DIMS = 6, 20, 8
@@ -156,6 +157,42 @@ def test_the_decoder_searches_the_gallery_it_is_given(pictures: tuple[Epochs, Ga
     result = train_encoder(epochs, gallery, SETTINGS.model_copy(update={"epochs": 1}), search=search)
     assert result.decoder.classes == search.classes
     assert result.n_ways == 20
+
+
+def test_confidence_is_fitted_on_single_presentations(pictures: tuple[Epochs, Gallery]) -> None:
+    epochs, gallery = pictures
+    decoder = train_encoder(epochs, gallery, SETTINGS).decoder  # trained on means over two repetitions
+    facts = decoder.training["calibration"]
+    assert (facts["n_presentations"], facts["unit"], facts["sizes"]) == (80, "item", [2])
+    assert decoder.averaging.calibrated
+    rows = [i for i, label in enumerate(epochs.train.labels) if label in decoder.training["val_concepts"]]
+    held = gallery.select(np.unique(gallery.indices(np.array(epochs.train.pictures)[rows])))
+    decoder.use_gallery(held)
+    labels, scores = decoder.retrieve(decoder.embed(epochs.train.data[rows]), 1)
+    right = np.mean([epochs.train.labels[row] == found[0] for row, found in zip(rows, labels, strict=True)])
+    assert scores.mean() == pytest.approx(right, abs=0.1)
+
+
+def test_truncation_makes_unfinished_epochs_readable(pictures: tuple[Epochs, Gallery]) -> None:
+    epochs, gallery = pictures
+    accuracy = {}
+    for share in (0.0, 0.8):
+        settings = SETTINGS.model_copy(update={"truncation": share, "epochs": 25})
+        decoder = train_encoder(epochs, gallery, settings).decoder
+        assert decoder.training["truncated"] == (share > 0)
+        held = set(decoder.training["val_concepts"])
+        rows = [i for i, label in enumerate(epochs.train.labels) if label in held]
+        vectors = decoder.embed(truncate(epochs.train.data[rows], 12))
+        answers = decoder.retrieve(vectors, 5)[0]
+        accuracy[share] = np.mean([epochs.train.labels[row] in found for row, found in zip(rows, answers, strict=True)])
+        assert [until for until, _ in decoder.early_scales] == [0.1]
+    assert accuracy[0.8] > accuracy[0.0]
+
+
+def test_truncation_is_the_default_for_pictures_only() -> None:
+    assert TrainSettings().resolved(100, 20, pictures=True).truncation == 0.5
+    assert TrainSettings().resolved(100, 2, pictures=False).truncation == 0.0
+    assert TrainSettings(truncation=0.2).resolved(100, 2, pictures=False).truncation == 0.2
 
 
 @pytest.mark.parametrize("encoder", ["nice", "nerv"])

@@ -18,9 +18,10 @@ from necomimi.decoder import Decoder
 from necomimi.encoders import build
 from necomimi.epochs import Epochs, EpochSet, EpochsWriter, Trial
 from necomimi.errors import CheckpointError, ConfigError, DatasetError
+from necomimi.evidence import METHODS, Averaging
 from necomimi.gallery import Gallery
-from necomimi.offline.evaluate import command, evaluate, parse_repetitions
-from necomimi.offline.judgement import class_scores, judge_decoder, judge_scores, load_scores
+from necomimi.offline.evaluate import command, evaluate, parse_repetitions, parse_windows
+from necomimi.offline.judgement import judge_decoder, judge_scores, judge_windows, load_scores
 from necomimi.preprocessing import Preprocessor
 
 N_ITEMS, N_DIMS, N_TIMES, N_REPETITIONS = 40, 12, 10, 8
@@ -28,6 +29,7 @@ PREPROCESSOR = Preprocessor(
     ch_names=tuple(f"E{i}" for i in range(N_DIMS)), sfreq=100.0, tmin=0.0, tmax=0.09, baseline=None, start=0.0,
     n_times=N_TIMES, spatial=np.eye(N_DIMS, dtype=np.float32),
 )  # fmt: skip
+CONFIDENCE = {"confidence", "ece", "ece_if_calibrated"}
 FIGURES = {
     "n_queries", "n_classes", "top1", "top1_interval", "chance_top1", "top5", "top5_interval", "chance_top5",
     "interval", "kway",
@@ -115,8 +117,8 @@ def test_permuting_the_queries_permutes_the_answers(n_labels: int) -> None:
     gallery = make_gallery(n_labels)
     decoder, part = make_decoder(gallery), make_part(gallery)
     rows = np.random.default_rng(2).permutation(len(part))
-    scores = class_scores(decoder.embed(part.data), gallery, decoder.logit_scale)
-    again = class_scores(decoder.embed(part.data[rows]), gallery, decoder.logit_scale)
+    scores = gallery.class_scores(decoder.embed(part.data), decoder.logit_scale)
+    again = gallery.class_scores(decoder.embed(part.data[rows]), decoder.logit_scale)
     np.testing.assert_allclose(again, scores[rows], rtol=1e-5, atol=1e-5)
     first, second = (judge_decoder(decoder, each, [1])["rows"][0] for each in (part, reordered(part, rows)))
     assert second["top1"] == pytest.approx(first["top1"], abs=1e-9)
@@ -137,7 +139,7 @@ def test_shuffled_labels_give_chance() -> None:
 def test_scores_rank_classes_as_retrieval_does() -> None:
     gallery = make_gallery(n_labels=10)
     vectors = make_decoder(gallery).embed(make_part(gallery).data)
-    scores = class_scores(vectors, gallery, 20.0)
+    scores = gallery.class_scores(vectors, 20.0)
     labels, probabilities = gallery.retrieve(vectors, 10, 20.0)
     order = np.argsort(-scores, axis=1)
     assert [tuple(gallery.classes[i] for i in row) for row in order] == labels
@@ -189,12 +191,79 @@ def test_a_decoder_directory_is_judged(tmp_path: Path, capsys: pytest.CaptureFix
     assert (found["split"], found["space"]) == ("test", "random:12")
     assert [row["repetitions"] for row in found["rows"]] == [1, "all"]
     for row in found["rows"]:
-        assert set(row) == FIGURES | {"repetitions"}
+        assert set(row) == FIGURES | CONFIDENCE | {"repetitions"}
         assert list(row["kway"]) == ["2", "4", "10"]
         assert row["top1_interval"][0] <= row["top1"] <= row["top1_interval"][1]
     model = Decoder.load(decoder)
     expected = judge_decoder(model, Epochs.load(epochs).test, [1, None])  # type: ignore[arg-type]
     assert found["rows"] == json.loads(json.dumps(expected["rows"]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_evidence_is_what_retrieve_averaged_answers(method: str) -> None:
+    gallery = make_gallery()
+    decoder, part = make_decoder(gallery), make_part(gallery, noise=3.0)
+    decoder.averaging = Averaging(method, 0.6, True)  # type: ignore[arg-type]
+    single, *_, whole = judge_decoder(decoder, part, [1, 4, None], evidence=True, sure=0.5)["rows"]
+    plain = judge_decoder(decoder, part, [1], sure=0.5)["rows"][0]
+    for key in ("n_queries", "top1", "top5", "confidence", "ece", "ece_if_calibrated", "sure", "right_when_sure"):
+        assert single[key] == pytest.approx(plain[key], abs=1e-6)
+    vectors = decoder.embed(part.data).reshape(N_REPETITIONS, N_ITEMS, N_DIMS)  # all repetitions: one group an item
+    answers = [decoder.retrieve_averaged(vectors[:, i], 5) for i in range(N_ITEMS)]
+    right = np.array([labels[0] == gallery.labels[i] for i, (labels, _) in enumerate(answers)])
+    confidence = np.array([scores[0] for _, scores in answers])
+    assert (whole["repetitions"], whole["n_queries"]) == ("all", N_ITEMS)
+    assert whole["top1"] == pytest.approx(right.mean())
+    assert whole["confidence"] == pytest.approx(confidence.mean(), rel=1e-5)
+    assert whole["sure"] == pytest.approx((confidence >= 0.5).mean())
+    assert whole["right_when_sure"] == pytest.approx(right[confidence >= 0.5].mean())
+    assert whole["top1"] > single["top1"]
+
+
+def test_names_with_other_counts_are_added_up_too() -> None:
+    gallery = make_gallery()
+    part = reordered(make_part(gallery), np.r_[0:100, 120:200])  # two to five repetitions
+    whole = judge_decoder(make_decoder(gallery), part, [None], evidence=True)["rows"][0]
+    assert (whole["n_queries"], whole["repetitions"]) == (N_ITEMS, "all")
+
+
+def test_windows_are_judged_from_what_had_arrived() -> None:
+    gallery = make_gallery()
+    decoder, part = make_decoder(gallery), make_part(gallery)
+    early, late, whole = judge_windows(decoder, part, [0.02, 0.05, 0.2], sure=0.9)
+    assert [row["until"] for row in (early, late, whole)] == [0.02, 0.05, 0.2]
+    assert early["top1"] < late["top1"] < whole["top1"]
+    full = judge_decoder(decoder, part, [1], sure=0.9)["rows"][0]
+    assert {**whole, "until": 1} == {**{key: full[key] for key in full if key != "repetitions"}, "until": 1}
+    cut = part.data.copy()
+    cut[..., 2:] = 0.0
+    same = judge_decoder(decoder, replace(part, data=cut), [1], sure=0.9)["rows"][0]
+    assert early["top1"] == same["top1"]
+    decoder.early_scales = ((0.02, 2.0),)
+    flatter = judge_windows(decoder, part, [0.02])[0]
+    assert flatter["top1"] == early["top1"]
+    assert flatter["confidence"] < early["confidence"]
+    with pytest.raises(ConfigError, match=r"ends 5 ms[\s\S]*after 0 ms"):
+        judge_windows(decoder, part, [0.005])
+
+
+def test_the_command_shows_windows_and_what_is_sure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    gallery = make_gallery()
+    decoder, epochs = save_decoder(tmp_path / "d", gallery), write_epochs(tmp_path / "e", gallery)
+    options: dict[str, Any] = {"repetitions": "1,2", "device": "cpu", "evidence": True, "windows": "50,30", "sure": 0.5}
+    command(decoder, epochs, **options, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert [row["until"] for row in found["windows"]] == [0.03, 0.05]
+    for row in (*found["rows"], *found["windows"]):
+        assert {"sure", "right_when_sure", "ece"} < set(row)
+    for words in ("not calibrated", "whole epochs only"):
+        assert words in caplog.text
+    command(decoder, epochs, **options)
+    printed = capsys.readouterr().out
+    for words in ("ECE", "right when", "30 ms", "50 ms", "that had arrived"):
+        assert words in printed
 
 
 def test_misfits_are_refused_in_words(tmp_path: Path) -> None:
@@ -351,6 +420,9 @@ def test_a_live_log_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ({"scores": Path("s"), "decoder": Path("d")}, "more than one thing"),
         ({"decisions": Path("l"), "gallery": Path("g")}, "more than one thing"),
         ({"decoder": Path("d"), "epochs": Path("e"), "targets": Path("t")}, "--targets without --scores"),
+        ({"scores": Path("s"), "evidence": True}, "--evidence"),
+        ({"scores": Path("s"), "sure": 0.5}, "--sure"),
+        ({"decisions": Path("l"), "windows": "200"}, "--windows"),
     ],
 )
 def test_contradicting_options_are_refused(given: dict[str, Path], words: str) -> None:
@@ -363,3 +435,10 @@ def test_repetitions_are_read() -> None:
     for text in ("", "0", "-1", "1,,2", "many", "²"):
         with pytest.raises(ConfigError, match="--repetitions"):
             parse_repetitions(text)
+
+
+def test_windows_are_read_in_milliseconds() -> None:
+    assert parse_windows("300, 200,300") == [0.2, 0.3]
+    for text in ("", "0", "-100", "200,,300", "soon", "nan", "inf"):
+        with pytest.raises(ConfigError, match="--windows"):
+            parse_windows(text)

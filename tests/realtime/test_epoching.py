@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from necomimi.preprocessing import Preprocessor
-from necomimi.realtime.epoching import MAX_PENDING, Epocher, Limits, check_signal, last_sample_time
+from necomimi.realtime.epoching import MAX_PENDING, PATIENCE_S, Epocher, last_sample_time
 from necomimi.records import Chunk, Epoch, Event, Refusal, StreamInfo
 
 SFREQ = 250.0
@@ -152,20 +152,51 @@ def test_a_replay_at_another_speed_covers_the_same_samples() -> None:
     assert last_sample_time(verdict) == pytest.approx(T0 + 600 / (SFREQ * 4), abs=1e-6)
 
 
-def test_signals_that_cannot_be_decoded() -> None:
-    good = np.random.default_rng(0).normal(scale=1e-5, size=(8, 100)).astype(np.float32)
-    assert check_signal(good, Limits()) is None
-    for value in (np.nan, np.inf, -np.inf):
-        bad = good.copy()
-        bad[3, 50] = value
-        found = check_signal(bad, Limits())
-        assert found is not None
-        assert found[0] == "non-finite"
-    flat = good.copy()
-    flat[:2] = 4.0
-    assert check_signal(flat, Limits()) is None
-    flat[:3] = 4.0
-    assert check_signal(flat, Limits())[0] == "flat"  # type: ignore[index]
-    big = good.copy()
-    big[0, 3] = 300e-6
-    assert check_signal(big, Limits(amplitude=200e-6))[0] == "amplitude"  # type: ignore[index]
+@pytest.mark.parametrize("chunk", [1, 7, 32, 250, 1000])
+def test_unfinished_epochs_come_before_the_whole_one_and_change_nothing(chunk: int) -> None:
+    data, stamps = signal(1000), T0 + np.arange(1000) / SFREQ
+    epocher = Epocher(PREPROCESSOR, INFO, early=(0.2, 0.4))
+    epocher.add_event(event(300))
+    *early, whole = push(epocher, data, stamps, chunk)
+    assert isinstance(whole, Epoch)
+    assert whole.until is None
+    np.testing.assert_array_equal(whole.data, data[:, 250 : 250 + N_IN])
+    ends = [epoch.until for epoch in early if isinstance(epoch, Epoch)]
+    # Of ends that have come with the same packet, the longest counts; a whole epoch leaves nothing provisional to say.
+    assert ends == {1: [0.2, 0.4], 7: [0.2, 0.4], 32: [0.2, 0.4], 250: [0.4], 1000: []}[chunk]
+    for epoch in early:
+        assert isinstance(epoch, Epoch)
+        n_times = 50 + round(epoch.until * SFREQ) + 1  # type: ignore[operator]
+        np.testing.assert_array_equal(epoch.data, data[:, 250 : 250 + n_times])
+        assert last_sample_time(epoch) == pytest.approx(T0 + (250 + n_times - 1) / SFREQ, abs=1e-6)
+    assert epocher.n_pending == 0
+
+
+def test_an_unfinished_epoch_does_not_spare_the_refusal() -> None:
+    epocher = Epocher(PREPROCESSOR, INFO, early=(0.2,))
+    epocher.add_event(event(300))
+    data, stamps = signal(1000), T0 + np.arange(1000) / SFREQ
+    (early,) = push(epocher, data[:, :400], stamps[:400], 100)
+    assert isinstance(early, Epoch)
+    assert early.until == 0.2
+    (refusal,) = push(epocher, data[:, 420:], stamps[420:], 100)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "gap"
+
+
+def test_an_event_whose_samples_never_come_is_refused() -> None:
+    epocher = Epocher(PREPROCESSOR, INFO)
+    epocher.add_event(event(300))
+    data, stamps = signal(400), T0 + np.arange(400) / SFREQ
+    assert push(epocher, data, stamps, 50) == []
+    overdue = T0 + 500 / SFREQ + PATIENCE_S
+    assert epocher.poll(overdue - 0.1) == []
+    (refusal,) = epocher.poll(overdue + 0.1)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "incomplete"
+    assert "did not come" in refusal.detail
+    silent = Epocher(PREPROCESSOR, INFO)  # not even a first sample
+    silent.add_event(event(300))
+    assert silent.poll(overdue - 0.1) == []
+    assert len(silent.poll(overdue + 0.1)) == 1
+    assert silent.n_pending == 0

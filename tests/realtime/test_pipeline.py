@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from necomimi.errors import ChannelMismatchError, StreamNotFoundError
 from necomimi.gallery import Gallery
 from necomimi.lsl import EEGOutlet, MarkerOutlet, local_clock
 from necomimi.preprocessing import Preprocessor
+from necomimi.realtime.answering import Answerer
 from necomimi.realtime.outlets import Outlets
 from necomimi.realtime.pipeline import Pipeline
 from necomimi.realtime.source import LSLSource, StreamChoice
@@ -79,7 +81,15 @@ class Amplifier:
 class Session:
     """A pipeline on an amplifier, with its log."""
 
-    def __init__(self, tmp_path: Path, name: str, order: tuple[str, ...] = CH_NAMES) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        name: str,
+        order: tuple[str, ...] = CH_NAMES,
+        early: tuple[float, ...] = (),
+        every: float | None = None,
+        **answering: Any,
+    ) -> None:
         self.name = name
         self.amplifier: Amplifier | None = Amplifier(name, order)
         self.markers = MarkerOutlet(f"{name}-markers", f"{name}-markers-id")
@@ -89,13 +99,14 @@ class Session:
             ch_names=CH_NAMES,
             check=lambda info: self.decoder.preprocessor.check_stream(info.sfreq / info.speed, info.applied),
             eeg=StreamChoice(source_id=f"{name}-id"),
-            markers=StreamChoice(name=f"{name}-markers"),
+            markers=StreamChoice(name=f"{name}-markers") if every is None else None,
             on_state=lambda state, message: self.states.append(state),
         )
         self.log = tmp_path / "decisions.jsonl"
         self.source.open(10.0)
         self.outlets = Outlets("tcp://127.0.0.1:*", self.log, name, log_embeddings=True)
-        self.pipeline = Pipeline(self.decoder, self.source, self.outlets, top_k=3)
+        answerer = Answerer(self.decoder, top_k=3, **answering)
+        self.pipeline = Pipeline(answerer, self.source, self.outlets, early=early, every=every)
         self.pipeline.start()
 
     def mark(self, label: str, sample: int) -> None:
@@ -118,7 +129,8 @@ class Session:
         self.outlets.close({"n_events": status.n_events})
         assert status.n_pending == 0
         assert status.n_events == status.n_retrievals + status.n_refusals
-        return [json.loads(line) for line in self.log.read_text().splitlines()][:-1]
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if line["type"] not in ("run", "summary")]
 
 
 def offline(decoder: Decoder, microvolts: np.ndarray, sample: int, sfreq: float = SFREQ) -> np.ndarray:
@@ -240,3 +252,74 @@ def test_one_batch_for_epochs_that_wait(tmp_path: Path) -> None:
     for decision in session.finish():
         expected = offline(session.decoder, data, int(decision["label"]))
         assert np.linalg.norm(np.array(decision["embedding"]) - expected) < 1e-4
+
+
+def test_provisional_answers_come_first_and_are_not_counted(tmp_path: Path) -> None:
+    session = Session(tmp_path, "early", early=(0.2, 0.4))
+    data = signal()
+    session.mark("cat", 1000)
+    session.amplifier.send(data[:, :1110])  # type: ignore[union-attr]
+    session.until(lambda: '"provisional"' in session.log.read_text(), "the answer after 0.2 s")
+    session.amplifier.send(data[:, 1110:], start=1110)  # type: ignore[union-attr]
+    session.answered(1)
+    status = session.pipeline.status()
+    assert (status.n_events, status.n_retrievals, status.n_refusals) == (1, 1, 0)
+    *provisional, final = session.finish()
+    assert [d["type"] for d in provisional] == ["provisional"] * len(provisional)
+    assert provisional[0]["until"] == 0.2
+    assert final["type"] == "retrieval"
+    assert np.linalg.norm(np.array(final["embedding"]) - offline(session.decoder, data, 1000)) < 1e-4
+    tmin, n_in = session.decoder.preprocessor.window(SFREQ, (), 0.2)
+    start = 1000 + round(tmin * SFREQ)
+    expected = session.decoder.embed_raw(data[None, :, start : start + n_in] * np.float32(1e-6), SFREQ, (), 0.2)
+    labels, scores = session.decoder.retrieve(expected, 3, 0.2)
+    assert tuple(provisional[0]["labels"]) == labels[0]
+    np.testing.assert_allclose(provisional[0]["scores"], scores[0], atol=1e-4)
+
+
+def test_presentations_of_one_stimulus_are_averaged(tmp_path: Path) -> None:
+    session = Session(tmp_path, "repeats", average=3, sure=0.34)
+    data = signal()
+    samples = {"cat": [200, 500, 800, 1100], "dog": [350, 950]}
+    order = sorted((sample, label) for label, several in samples.items() for sample in several)
+    for sample, label in order:
+        session.mark(label, sample)
+    session.amplifier.send(data)  # type: ignore[union-attr]
+    session.answered(len(order))
+    decisions = session.finish()
+    seen: dict[str, list[np.ndarray]] = {"cat": [], "dog": []}
+    for (sample, label), decision in zip(order, decisions, strict=True):
+        seen[label] = [*seen[label], offline(session.decoder, data, sample)][-3:]
+        labels, scores = session.decoder.retrieve_averaged(np.stack(seen[label]), 3)
+        assert decision["label"] == label
+        assert decision["n_averaged"] == len(seen[label])
+        assert tuple(decision["labels"]) == labels
+        np.testing.assert_allclose(decision["scores"], scores, atol=1e-4)
+        assert decision.get("sure", False) == (decision["scores"][0] >= 0.34)
+
+
+def test_sliding_windows_need_no_markers(tmp_path: Path) -> None:
+    session = Session(tmp_path, "slide", every=0.5)
+    data = signal()
+    session.amplifier.send(data, chunk=10)  # type: ignore[union-attr]
+    # Windows of 0.7 s in 6 s of signal, one every 0.5 s. All came at once, so some may have been left out.
+    session.until(lambda: session.pipeline.status().n_samples == N, "all samples")
+    decisions = session.finish()
+    assert decisions
+    for decision in decisions:
+        assert decision["type"] == "retrieval"
+        assert decision["label"] == ""
+        sample = round((decision["onset"] - session.amplifier.t0) * SFREQ)  # type: ignore[union-attr]
+        assert np.linalg.norm(np.array(decision["embedding"]) - offline(session.decoder, data, sample)) < 1e-4
+    gaps = np.diff([decision["onset"] for decision in decisions]) / 0.5
+    np.testing.assert_allclose(gaps, np.round(gaps), atol=0.02)
+
+
+def test_old_samples_raise_the_alarm(tmp_path: Path) -> None:
+    session = Session(tmp_path, "lag")
+    session.amplifier.send(signal()[:, :500])  # type: ignore[union-attr]
+    session.until(lambda: any("lag" in w for w in session.pipeline.status().warnings), "the alarm")
+    session.amplifier.t0 = local_clock() - 700 / SFREQ  # type: ignore[union-attr]
+    session.amplifier.send(signal()[:, 500:700], start=500)  # type: ignore[union-attr]
+    session.until(lambda: not session.pipeline.status().warnings, "the end of the alarm")
+    session.finish()

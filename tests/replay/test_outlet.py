@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from necomimi.lsl import EEGInlet, EEGOutlet, Finder, MarkerInlet, MarkerOutlet, find_stream, local_clock
 from necomimi.records import StreamInfo
 from necomimi.replay.outlet import GAP_S, LOOP_MARKER, Player, stream_info
-from necomimi.replay.timeline import Timeline, concatenate
+from necomimi.replay.timeline import Timeline, concatenate, positions
 
 CLOCK_SYNC_S = 0.5e-3  # what liblsl's estimate of the offset between two clocks of one machine may be wrong by
 
@@ -103,6 +104,30 @@ def test_markers_carry_the_stamps_of_their_samples_and_leave_on_time() -> None:
     for now, stamp, label in markers.pushed:
         assert abs(stamp - stamps[int(label)]) < 1e-9
         assert 0 <= now - stamp < 1e-4
+
+
+@pytest.mark.parametrize("speed", [1.0, 3.0])
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_a_recording_with_stamps_is_played_by_them(chunk: int, speed: float) -> None:
+    """A hole of 2 s, one stamp late by 5 ms, a burst, a step back; markers between samples, before and after them."""
+    stamps = np.arange(1000) / 1000
+    stamps[300:] += 2.0
+    stamps[500] += 5e-3
+    stamps[600:635] = stamps[635]
+    stamps[800:] -= 0.05
+    times = [-1.5, 0.1004, 1.7, 2.7201, 4.0]
+    line = counting(1000, events=())
+    line = replace(
+        line, stamps=stamps, events=tuple(zip(positions(stamps, 1000.0, np.array(times)), "abcde", strict=True))
+    )
+    eeg, markers, player = play(line, Clock(), chunk=chunk, speed=speed)
+    np.testing.assert_array_equal(eeg.samples()[:, 0], np.arange(1000))
+    sent = eeg.stamps(1000 * speed)
+    np.testing.assert_allclose(sent - sent[0], stamps / speed, atol=1e-6)
+    assert [label for _, _, label in markers.pushed] == list("abcde")
+    np.testing.assert_allclose([stamp - sent[0] for _, stamp, _ in markers.pushed], np.array(times) / speed, atol=1e-9)
+    assert all(now >= stamp for now, stamp, _ in [*eeg.pushed, *markers.pushed])
+    assert player.summary.n_events == 5
 
 
 def test_after_a_stall_all_that_is_due_leaves_at_once_with_its_own_stamps() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from necomimi.errors import DatasetError
+from necomimi.errors import ConfigError, DatasetError
 from necomimi.replay.recording import recording_timeline
 
 SFREQ = 250.0
@@ -39,7 +39,8 @@ def test_fif_with_annotations(tmp_path: Path) -> None:
     assert line.ch_names == ("Oz", "O1", "EOG", "STI")
     assert line.ch_types == ("EEG", "EEG", "EOG", "STIM")
     assert line.units == ("microvolts", "microvolts", "microvolts", "")
-    assert (line.sfreq, line.n_times, line.applied, line.seams) == (250.0, 1000, (), ())
+    assert (line.sfreq, line.n_times, line.applied, line.stamps) == (250.0, 1000, (), None)
+    assert line.seams == (500,)  # where a new segment begins
     np.testing.assert_allclose(line.read(10, 20), raw.get_data()[:, 10:20], rtol=1e-12)
 
 
@@ -57,7 +58,24 @@ def test_a_recording_that_began_after_its_clock(tmp_path: Path) -> None:
     raw = annotated().crop(0.2)
     assert raw.first_samp == 50
     raw.save(path, verbose="error")
-    assert recording_timeline(path).events == ((50, "dog"), (550, "cat"))
+    line = recording_timeline(path)
+    assert line.events == ((50, "dog"), (550, "cat"))
+    assert line.seams == (450,)
+
+
+def test_an_interruption_with_a_length_has_two_borders(tmp_path: Path) -> None:
+    path = tmp_path / "rec_raw.fif"
+    raw = make_raw()
+    raw.set_annotations(mne.Annotations([0.4, 1.0, 3.0], [0.0, 0.4, 0.2], ["dog", "BAD_ACQ_SKIP", "BAD_muscle"]))
+    raw.save(path, verbose="error")
+    assert recording_timeline(path).seams == (250, 350)
+
+
+def test_a_stream_is_chosen_in_xdf_only(tmp_path: Path) -> None:
+    path = tmp_path / "rec_raw.fif"
+    annotated().save(path, verbose="error")
+    with pytest.raises(ConfigError, match="--stream 'amp'"):
+        recording_timeline(path, "amp")
 
 
 BRAINVISION = """Brain Vision Data Exchange Header File Version 1.0
@@ -81,6 +99,7 @@ DataFile=rec.eeg
 Mk1=New Segment,,1,1,0,20200101000000000000
 Mk2=Stimulus,S  1,101,1,0
 Mk3=Stimulus,S  2,601,1,0
+Mk4=New Segment,,701,1,0,20200101000300000000
 """
 
 
@@ -91,6 +110,7 @@ def test_brainvision(tmp_path: Path) -> None:
     (tmp_path / "rec.eeg").write_bytes(samples.tobytes())
     line = recording_timeline(tmp_path / "rec.vhdr")
     assert line.events == ((100, "Stimulus/S  1"), (600, "Stimulus/S  2"))
+    assert line.seams == (700,)
     assert (line.ch_names, line.units, line.sfreq) == (("Oz", "O1"), ("microvolts",) * 2, 250.0)
     np.testing.assert_allclose(line.read(5, 8), samples[5:8].T * 1e-6, rtol=1e-6)
 

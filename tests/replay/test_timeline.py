@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from necomimi.errors import ConfigError, DatasetError
-from necomimi.replay.timeline import Timeline, concatenate, duration_text, lay_end_to_end
+from necomimi.replay.timeline import Timeline, concatenate, duration_text, lay_end_to_end, positions
 
 
 def counting(n_times: int = 100, first: int = 0, events: tuple[int, ...] = (10, 50), name: str = "part") -> Timeline:
@@ -90,6 +90,43 @@ def test_crop_keeps_the_seams_inside() -> None:
     whole = concatenate([counting(100, 100 * i) for i in range(3)], name="", source="", description="")
     assert whole.crop(5.0, 25.0).segments() == [(0, 50), (50, 150), (150, 200)]
     assert whole.crop(10.0, 20.0).segments() == [(0, 100)]
+
+
+def stamped(stamps: list[float], times: list[float]) -> Timeline:
+    """Return a timeline with stamps and an event at each of `times`, called by its number."""
+    places = positions(np.array(stamps), 10.0, np.array(times)).tolist()
+    events = tuple((place, str(i)) for i, place in enumerate(places))
+    return replace(counting(len(stamps)), stamps=np.array(stamps), events=events)
+
+
+@given(
+    steps=st.lists(st.one_of(st.floats(0.05, 0.2), st.floats(-0.5, 30.0)), max_size=30),
+    times=st.lists(st.floats(-5.0, 100.0), min_size=1, max_size=10),
+)
+def test_positions_between_stamps_are_turned_back_into_times(steps: list[float], times: list[float]) -> None:
+    """Whatever the stamps do: holes, jitter, steps back."""
+    line = stamped(np.concatenate([[0.0], np.cumsum(steps)]).tolist(), sorted(times))
+    for (position, _), time in zip(line.events, sorted(times), strict=True):
+        assert line.time_of(position) == pytest.approx(time, abs=1e-9)
+    places = [position for position, _ in line.events]
+    assert places == sorted(places)
+
+
+def test_crop_by_stamps() -> None:
+    line = stamped([0.0, 0.1, 0.2, 5.0, 5.1, 5.2], [-1.0, 0.05, 3.0, 5.15, 9.0])
+    assert line.duration == pytest.approx(5.3)
+    assert line.crop(None, None).events == line.events
+    late = line.crop(0.15, None)
+    assert late.read(0, 1)[0, 0] == 2
+    assert late.stamps is not None
+    np.testing.assert_allclose(late.stamps, [0.0, 4.8, 4.9, 5.0])
+    assert [(label, round(late.time_of(place), 9)) for place, label in late.events] == [
+        ("2", 2.8), ("3", 4.95), ("4", 8.8),
+    ]  # fmt: skip
+    early = line.crop(None, 5.05)
+    assert (early.n_times, [label for _, label in early.events]) == (4, ["0", "1", "2"])
+    with pytest.raises(ConfigError, match=r"recording of 5\.3 s"):
+        line.crop(7.0, 8.0)
 
 
 @pytest.mark.parametrize("start", [0.0, -0.2, 0.5])

@@ -1,0 +1,192 @@
+"""Find a stream, and find it again after a loss: StreamChoice -> the one stream in reach, opened and checked."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from necomimi.errors import NecomimiError, StreamLostError, StreamNotFoundError
+from necomimi.lsl import EEGInlet, Finder
+from necomimi.montage import ChannelMap
+from necomimi.records import SourceState, StreamInfo
+
+from .outlets import DECISIONS_SOURCE_ID
+
+__all__ = ["News", "Opened", "Opener", "StreamChoice", "Tell", "finder", "search"]
+
+ROUND_S = 0.1  # between questions to the network
+N_ROUNDS = 5  # answers to so many questions are still heard
+AMBIGUOUS_S = 0.5
+OPEN_TIMEOUT_S = 2.0
+RETRY_S = 0.2
+RETRY_MISFIT_S = 10.0  # a header stays as it is, but a signal that says nothing of its unit may yet do so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamChoice:
+    """Which stream to take; None matches anything."""
+
+    type: str | None = None
+    name: str | None = None
+    source_id: str | None = None
+
+    def again(self, lost: StreamInfo) -> StreamChoice:
+        """Return how to choose the device behind a stream that was lost: by its source_id, or else by its name.
+
+        The type stays, as a device may send its signal and its triggers under one source_id.
+        """
+        if lost.source_id:
+            return StreamChoice(type=lost.type, name=self.name, source_id=lost.source_id)
+        return StreamChoice(type=lost.type, name=lost.name)
+
+
+def finder(choice: StreamChoice, ignore: Callable[[StreamInfo], bool] = lambda info: False) -> Finder:
+    """Return a finder for a choice, blind to our own decisions."""
+    return Finder(
+        name=choice.name,
+        type=choice.type,
+        source_id=choice.source_id,
+        ignore=lambda info: info.source_id.startswith(DECISIONS_SOURCE_ID) or ignore(info),
+    )
+
+
+def search(
+    choice: StreamChoice,
+    ignore: Callable[[StreamInfo], bool],
+    stopping: threading.Event,
+    tell: Callable[[str], None],
+) -> Any:
+    """Wait until exactly one stream matches.
+
+    Parameters
+    ----------
+    choice : StreamChoice
+    ignore : callable
+        Streams for which it is true are passed over.
+    stopping : threading.Event
+        Ends the search.
+    tell : callable
+        Told in words where several streams match.
+
+    Returns
+    -------
+    pylsl.StreamInfo or None
+        A handle for an inlet; None when stopped.
+    """
+    finders: deque[Finder] = deque(maxlen=N_ROUNDS)
+    while not stopping.is_set():
+        # A new finder asks the network at once, and knows nothing of the dead; liblsl asks again only each half second.
+        finders.append(finder(choice, ignore))
+        until = time.monotonic() + ROUND_S
+        while time.monotonic() < until:
+            try:
+                handle = next((handle for found in finders if (handle := found.poll()) is not None), None)
+            except StreamNotFoundError as error:
+                tell(error.found)
+                finders.clear()
+                stopping.wait(AMBIGUOUS_S)
+                break
+            if handle is not None:
+                return handle
+            stopping.wait(0.01)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream that was opened and serves.
+
+    Parameters
+    ----------
+    inlet : EEGInlet
+    channels : ChannelMap
+    first : tuple of (samples, stamps) or None
+        What was read from it while it was checked: wire samples, shape (n_times, n_stream_channels), and seconds.
+    """
+
+    inlet: EEGInlet
+    channels: ChannelMap
+    first: tuple[NDArray[Any], NDArray[np.float64]] | None
+
+
+Tell = Callable[[SourceState, str], None]
+News = Opened | Exception | tuple[SourceState | None, str]
+
+
+class Opener(threading.Thread):
+    """Find another instance of a lost device, open it and check it, while the acquisition goes on.
+
+    Parameters
+    ----------
+    choice : StreamChoice
+        The device.
+    silent : str
+        `uid` of an instance that is open but silent, and is not opened again; "" for none.
+    prepare : callable
+        Given a handle, a timeout in seconds and whom to tell of its progress, opens and checks a stream.
+
+    Attributes
+    ----------
+    news : queue of Opened, Exception or (state, message)
+        What happens, in order; the state is None where one instance does not serve and the search goes on.
+    """
+
+    def __init__(self, choice: StreamChoice, silent: str, prepare: Callable[[Any, float, Tell], Opened]) -> None:
+        super().__init__(name="open again", daemon=True)
+        self.news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._choice = choice
+        self._prepare = prepare
+        self._ignored = {silent: math.inf}  # uid -> until when
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Search until a stream serves, or until cancelled."""
+        try:
+            while not self._stopping.is_set():
+                handle = search(self._choice, self._is_ignored, self._stopping, lambda found: self._tell(None, found))
+                if handle is not None:
+                    self._try(handle)
+        except Exception as error:  # goes to the thread that pulls, which ends the run in words
+            self.news.put(error)
+
+    def _is_ignored(self, info: StreamInfo) -> bool:
+        return time.monotonic() < self._ignored.get(info.uid, 0.0)
+
+    def _try(self, handle: Any) -> None:
+        try:
+            opened = self._prepare(handle, OPEN_TIMEOUT_S, self._tell)
+        except StreamLostError as error:
+            self._tell(None, error.found)
+            self._stopping.wait(RETRY_S)
+        except NecomimiError as error:
+            self._ignored[handle.uid()] = time.monotonic() + RETRY_MISFIT_S
+            self._tell(None, f"{handle.name()!r} came back but does not serve: {error.found}")
+        else:
+            with self._lock:
+                if not self._stopping.is_set():
+                    self.news.put(opened)
+                    self._stopping.set()
+                    return
+            opened.inlet.close()
+
+    def _tell(self, state: SourceState | None, message: str) -> None:
+        self.news.put((state, message))
+
+    def cancel(self) -> None:
+        """End the search; what it has opened is closed."""
+        with self._lock:
+            self._stopping.set()
+        while not self.news.empty():
+            news = self.news.get()
+            if isinstance(news, Opened):
+                news.inlet.close()

@@ -1,0 +1,50 @@
+"""Programs start, tell what went wrong, end when asked, and never outlive their owner."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from necomimi.programs import ProgramError, Programs
+
+
+def wait_until_said(programs: Programs, name: str, words: str) -> None:
+    deadline = time.monotonic() + 60
+    while words not in programs.said(name):
+        assert time.monotonic() < deadline, programs.said(name)
+        time.sleep(0.01)
+
+
+def serve(programs: Programs) -> subprocess.Popen[bytes]:
+    """Start a program that runs until it is asked to end."""
+    arguments = ("0", "--bind", "127.0.0.1")
+    process = programs.start("server", *arguments, module="http.server", PYTHONUNBUFFERED="1")
+    wait_until_said(programs, "server", "Serving HTTP")
+    return process
+
+
+def test_a_program_ends_when_asked(tmp_path: Path) -> None:
+    with Programs(tmp_path) as programs:
+        process = serve(programs)
+        programs.check()
+        programs.finish("server")
+        assert process.returncode == 0
+
+
+def test_a_failure_is_told_with_its_last_words(tmp_path: Path) -> None:
+    with Programs(tmp_path, {"PYTHONUTF8": "1"}) as programs:
+        programs.start("wrong", "--bogus", module="json.tool").wait(60)
+        with pytest.raises(ProgramError, match=r"wrong ended with status 2: .*--bogus") as failed:
+            programs.check()
+        assert str(tmp_path / "wrong.log") in str(failed.value)
+        with pytest.raises(ProgramError, match="status 2"):
+            programs.finish("wrong")
+
+
+def test_none_outlives_the_with_block(tmp_path: Path) -> None:
+    with Programs(tmp_path) as programs:
+        process = serve(programs)
+    assert process.poll() is not None

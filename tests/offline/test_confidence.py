@@ -1,0 +1,70 @@
+"""Confidence is judged by hand-made cases: honest answers have no error, boasts have all of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from necomimi.intervals import wilson
+from necomimi.offline.confidence import calibration_error, judge_confidence, softmax
+
+
+def test_error_by_hand() -> None:
+    # Bins of a fifteenth: .70 and .72 share [.667, .733), .95 is alone in [.933, 1].
+    confidence, hits = np.array([0.70, 0.72, 0.95]), np.array([1.0, 0.0, 0.0])
+    expected = 2 / 3 * abs(0.5 - 0.71) + 1 / 3 * 0.95
+    assert calibration_error(confidence, hits) == pytest.approx(expected)
+    assert calibration_error(confidence, hits, n_bins=1) == pytest.approx(abs(1 / 3 - confidence.mean()))
+
+
+@pytest.mark.parametrize(
+    ("confidence", "hits", "error"),
+    [
+        ([1.0, 1.0], [1, 1], 0.0),
+        ([1.0, 1.0], [0, 0], 1.0),
+        ([0.5, 0.5, 0.5, 0.5], [1, 0, 0, 1], 0.0),
+        ([0.0, 0.0], [1, 1], 1.0),
+        ([0.25, 0.75], [1, 0], 0.75),  # the errors of two bins do not cancel
+        ([2 / 15, 2 / 15 - 1e-9], [1, 0], 0.5 * (13 / 15) + 0.5 * (2 / 15)),  # a bin holds its lower edge
+    ],
+)
+def test_extremes(confidence: list[float], hits: list[int], error: float) -> None:
+    assert calibration_error(np.array(confidence), np.array(hits)) == pytest.approx(error, abs=1e-6)
+
+
+def test_honest_answers_stay_below_the_bound_and_boasts_do_not() -> None:
+    rng = np.random.default_rng(1)
+    confidence, clusters = rng.uniform(0.05, 1.0, 400), np.arange(400)
+    below = 0
+    for _ in range(100):
+        found = judge_confidence(confidence, rng.random(400) < confidence, clusters)
+        below += found["ece"] <= found["ece_if_calibrated"]
+    assert 88 <= below <= 100  # 95 expected
+    boast = judge_confidence(confidence, rng.random(400) < 0.7 * confidence, clusters)
+    assert boast["ece"] > boast["ece_if_calibrated"]
+    assert boast["ece"] == pytest.approx(0.3 * confidence.mean(), abs=0.05)
+    assert boast["confidence"] == pytest.approx(confidence.mean())
+
+
+def test_the_bound_shrinks_with_the_root_of_the_queries() -> None:
+    confidence = np.full(100, 0.6)
+    few, many = (
+        judge_confidence(np.tile(confidence, n), np.ones(100 * n), np.arange(100 * n))["ece_if_calibrated"]
+        for n in (1, 25)
+    )
+    assert few == pytest.approx(1.96 * np.sqrt(0.6 * 0.4 / 100), rel=0.1)  # one bin: a binomial deviation
+    assert many == pytest.approx(few / 5, rel=0.15)
+
+
+def test_what_a_threshold_lets_through() -> None:
+    confidence, hits = np.array([0.95, 0.9, 0.89, 0.2]), np.array([1.0, 0.0, 1.0, 0.0])
+    found = judge_confidence(confidence, hits, np.arange(4), sure=0.9)
+    assert (found["sure"], found["right_when_sure"]) == (0.5, 0.5)
+    assert found["right_when_sure_interval"] == list(wilson(1, 2))
+    never = judge_confidence(confidence, hits, np.arange(4), sure=0.99)
+    assert (never["sure"], never["right_when_sure"], never["right_when_sure_interval"]) == (0.0, None, [0.0, 1.0])
+    assert "sure" not in judge_confidence(confidence, hits, np.arange(4))
+
+
+def test_softmax_of_large_scores() -> None:
+    np.testing.assert_allclose(softmax(np.array([[1e4, 1e4 - np.log(3.0)]])), [[0.75, 0.25]])

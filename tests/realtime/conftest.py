@@ -1,0 +1,79 @@
+"""Start senders as processes of their own, which can be killed, frozen and thawed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+class Child:
+    """A `sender.py` in another process."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("sender.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, do: str, **arguments: Any) -> dict[str, float]:
+        """Give a command, wait until it is done, and return the answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, f"the sender died of {do!r}"
+        return json.loads(answer)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+@pytest.fixture(scope="session")
+def signal_of() -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that says what samples of given numbers hold: shape (n,) -> (3, n)."""
+    spec = importlib.util.spec_from_file_location("sender", Path(__file__).with_name("sender.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    sender = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sender)
+    return lambda numbers: sender.signal(numbers).T
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[[], Child]]:
+    """Return a function that starts a sender; all of them end with the test."""
+    children: list[Child] = []
+
+    def start() -> Child:
+        children.append(Child())
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.close()
