@@ -47,7 +47,7 @@ def _bench() -> None:
     """Measure what this machine can do."""
 
 
-@app.command()
+@app.command("live")
 def live(
     seconds: Annotated[int, typer.Option(min=1, help="Length of each measurement.")] = 60,
     channels: Channels = 63,

@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from necomimi.clock import Cause, SampleClock, Segment
 from necomimi.preprocessing import Preprocessor
 from necomimi.records import Chunk, Epoch, Event, Reason, Refusal, StreamInfo
 
-from .clock import Cause, SampleClock, Segment
 from .ring import Ring
 from .signal_check import Limits, check_signal
 

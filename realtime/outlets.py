@@ -165,16 +165,16 @@ class Outlets:
         similarities : ndarray of float32, shape (n_classes,), optional
             Of the same event; sent where the outlets were given the classes, with the stamp of the verdict's JSON.
         """
-        entry = to_json(verdict)
-        line = json.dumps(entry, ensure_ascii=False, separators=COMPACT)
         with self._lock:
-            self._publisher.send(verdict)
-            if embedding is not None:
-                self._publisher.send(embedding)
+            self._publisher.send(verdict)  # first: those who wait for it in real time are here
+            entry = to_json(verdict)
+            line = json.dumps(entry, ensure_ascii=False, separators=COMPACT)
             now = local_clock()
             self._decisions.push(line, now)
             if self._similarities is not None and similarities is not None:
                 self._similarities.push(similarities, now)
+            if embedding is not None:
+                self._publisher.send(embedding)
             if self._log is not None:
                 self._write(to_json(verdict, embedding) if self._log_embeddings else entry)
 

@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from necomimi.clock import Cause
 from necomimi.decoder import Decoder
 from necomimi.lsl import CONTROL_PREFIX, local_clock
 from necomimi.records import Chunk, Epoch, Event, Refusal, SourceState, Status
 
+from .alarms import Alarms
 from .answering import Answer, Answerer
-from .clock import Cause
+from .collecting import ChunkCollector
 from .epoching import Epocher, last_sample_time
 from .latency import LatencyMeter
 from .load import LoadMeter
@@ -37,9 +39,7 @@ logger = logging.getLogger(__name__)
 MAX_WAITING = 1024
 MAX_BATCH = 64
 PULL_TIMEOUT_S = 0.05
-FEED_CHUNK_S = 0.05  # EEG goes to the viewer in pieces of this length
 STATUS_S = 1.0
-LAG_S = 1.0  # a newest sample older than this, while samples come, is worth an alarm
 
 
 _Kind = tuple[float, tuple[str, ...], float | None]  # rate in Hz, steps applied, end: what epochs of a batch share
@@ -93,8 +93,8 @@ class Pipeline:
         self.epocher = Epocher(self.decoder.preprocessor, source.info, self.limits, self.early)
         speed = source.info.speed
         self.slider = Slider(every, (self.epocher.tmax - self.epocher.tmin) / speed) if every is not None else None
-        self._notices = notices
-        self._notice = ""
+        self._alarms = Alarms(notices)
+        self._collector = ChunkCollector()
         self._waiting: queue.Queue[_Ready | None] = queue.Queue(maxsize=MAX_WAITING)
         self._lock = threading.Lock()
         self._n_events = 0
@@ -102,9 +102,7 @@ class Pipeline:
         self._refusals: Counter[str] = Counter()
         self._n_samples = 0
         self._n_missing = 0
-        self._lags = False
         self._cpu_percent: dict[str, float] = {}
-        self._viewer_chunks: list[Chunk] = []
         self._stopping = threading.Event()
         self.failure: BaseException | None = None
         self._threads = [
@@ -162,14 +160,13 @@ class Pipeline:
                 drift_ppm=round(segment.drift_ppm, 2) if segment else 0.0,
                 jitter_ms=round(1e3 * segment.jitter_s, 4) if segment else 0.0,
                 cpu_percent=self._cpu_percent,
-                warnings=self._all_warnings(lag),
+                warnings=(
+                    *self._alarms.warnings,
+                    *self.source.warnings,
+                    *self.source.info.warnings,
+                    *filter(None, (self.outlets.warning,)),
+                ),
             )
-
-    def _all_warnings(self, lag: float) -> tuple[str, ...]:
-        """Return everything that needs a person, in words."""
-        lags = [f"lag: the newest sample is {lag:.1f} s old"] if self._lags else []
-        others = filter(None, (self.outlets.warning, self._notice))
-        return (*lags, *self.source.warnings, *self.source.info.warnings, *others)
 
     def announce(self, state: SourceState, message: str) -> None:
         """Publish the status at a change of state."""
@@ -191,6 +188,7 @@ class Pipeline:
         while not self._stopping.is_set():
             pulled = self.source.pull(PULL_TIMEOUT_S)
             if pulled.chunk is not None:
+                age = local_clock() - float(pulled.chunk.timestamps[-1])
                 self._take_chunk(pulled.chunk, pulled.cause)
             for label, onset in pulled.markers:
                 self._take_marker(label, onset)
@@ -198,11 +196,17 @@ class Pipeline:
                 self._slide(self.slider)
             for verdict in self.epocher.poll(local_clock()):
                 self._enqueue(verdict)
+            if pulled.chunk is not None:  # what nobody waits for comes after the verdicts
+                self.latency.add({"sample_age": 1e3 * age})
+                self._alarms.watch_age(age)
+                collected = self._collector.add(pulled.chunk)
+                if collected is not None:
+                    self.outlets.publish(collected)
             if time.monotonic() >= next_status:
                 next_status = time.monotonic() + STATUS_S
                 self.load.report("acquisition")
                 self._cpu_percent = self.load.percent()
-                self._take_notice(self._notices())
+                self._alarms.ask()
                 self.outlets.publish(self.status())
         self._waiting.put(None)
 
@@ -214,39 +218,7 @@ class Pipeline:
                 self._n_missing += self.epocher.clock.n_missing
                 self.epocher = Epocher(self.decoder.preprocessor, chunk.info, self.limits, self.early)
         self.epocher.add_chunk(chunk, cause)
-        age = local_clock() - float(chunk.timestamps[-1])
-        self.latency.add({"sample_age": 1e3 * age})
-        self._watch_lag(age)
         self._n_samples += chunk.data.shape[1]
-        self._viewer_chunks.append(chunk)
-        if sum(c.data.shape[1] for c in self._viewer_chunks) >= FEED_CHUNK_S * chunk.info.sfreq:
-            self._show_chunks()
-
-    def _take_notice(self, notice: str) -> None:
-        if notice and notice != self._notice:
-            logger.error("%s", notice)
-        self._notice = notice
-
-    def _watch_lag(self, age: float) -> None:
-        """Raise the alarm when the newest sample is old though samples come, and take it back."""
-        lags = age > (LAG_S / 2 if self._lags else LAG_S)
-        if lags != self._lags:
-            self._lags = lags
-            if lags:
-                logger.warning("lag: the newest sample is %.1f s old when it is read; answers are as late", age)
-            else:
-                logger.info("no lag any more: the newest sample is %.2f s old", age)
-
-    def _show_chunks(self) -> None:
-        """Send the collected EEG to the viewers as one chunk."""
-        chunks, self._viewer_chunks = self._viewer_chunks, []
-        self.outlets.publish(
-            Chunk(
-                data=np.concatenate([chunk.data for chunk in chunks], axis=1),
-                timestamps=np.concatenate([chunk.timestamps for chunk in chunks]),
-                info=chunks[-1].info,
-            )
-        )
 
     def _take_marker(self, label: str, onset: float) -> None:
         if label.startswith(CONTROL_PREFIX):

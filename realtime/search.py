@@ -21,13 +21,15 @@ from necomimi.records import SourceState, StreamInfo
 
 from .outlets import DECISIONS_SOURCE_ID
 
-__all__ = ["News", "Opened", "Opener", "StreamChoice", "Tell", "finder", "search"]
+__all__ = ["News", "Opened", "Opener", "StreamChoice", "Tell", "finder", "first_second", "search"]
 
 ROUND_S = 0.1  # between questions to the network
 N_ROUNDS = 5  # answers to so many questions are still heard
 AMBIGUOUS_S = 0.5
 OPEN_TIMEOUT_S = 2.0
 RETRY_S = 0.2
+GUESS_S = 1.0  # of signal, to guess a silent unit from
+GUESS_TIMEOUT_S = 3.0
 RETRY_MISFIT_S = 10.0  # a header stays as it is, but a signal that says nothing of its unit may yet do so
 
 
@@ -116,6 +118,30 @@ class Opened:
     inlet: EEGInlet
     channels: ChannelMap
     first: tuple[NDArray[Any], NDArray[np.float64]] | None
+
+
+def first_second(inlet: EEGInlet) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return about a second of samples, shape (n_times, n_stream_channels), and their stamps.
+
+    Raises
+    ------
+    StreamLostError
+        None come.
+    """
+    pieces: list[tuple[NDArray[Any], NDArray[np.float64]]] = []
+    n_missing = max(1, math.ceil(GUESS_S * inlet.info.sfreq))
+    deadline = time.monotonic() + GUESS_TIMEOUT_S
+    while n_missing > 0 and time.monotonic() < deadline:
+        samples, stamps = inlet.pull(0.05)
+        pieces.append((samples.copy(), stamps))
+        n_missing -= len(stamps)
+    if not any(len(stamps) for _, stamps in pieces):
+        raise StreamLostError(
+            f"stream {inlet.info.name!r} is silent about its units, and sends no samples to guess them from",
+            f"a second of signal within {GUESS_TIMEOUT_S:g} s",
+            "start the amplifier, or say the unit with --unit microvolts",
+        )
+    return np.concatenate([samples for samples, _ in pieces]), np.concatenate([stamps for _, stamps in pieces])
 
 
 Tell = Callable[[SourceState, str], None]

@@ -24,14 +24,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from necomimi.clock import Cause
 from necomimi.errors import StreamLostError
 from necomimi.lsl import EEGInlet, describe, find_stream, local_clock
 from necomimi.montage import ChannelMap, match_channels, needs_samples
 from necomimi.records import Chunk, SourceState, StreamInfo
 
-from .clock import Cause
 from .markers import MarkerReader
-from .search import Opened, Opener, StreamChoice, Tell, finder
+from .search import Opened, Opener, StreamChoice, Tell, finder, first_second
 
 __all__ = ["LSLSource", "Pulled", "Source", "StreamChoice"]
 
@@ -41,8 +41,6 @@ STALE_S = 0.5
 MAX_STALE_S = 5.0
 STALE_BEATS = 10  # an amplifier that sends rarely is stale after so many of its packets' intervals
 OPEN_TIMEOUT_S = 5.0
-GUESS_S = 1.0  # of signal, to guess a silent unit from
-GUESS_TIMEOUT_S = 3.0
 AHEAD_S = 0.5  # stamps that jump further than this ahead of our clock tell of a clock that was set, not of a hole
 
 _Piece = tuple[NDArray[Any], NDArray[np.float64], Cause]  # wire samples (n_times, n_stream_channels), stamps in s
@@ -122,6 +120,7 @@ class LSLSource:
         self.state: SourceState = "SEARCHING"
         self.message = "looking for the streams"
         self._inlet: EEGInlet | None = None
+        self._wire: StreamInfo | None = None
         self._channels: ChannelMap | None = None
         self._held: list[_Piece] = []  # samples that go out before any that are pulled
         self._opener: Opener | None = None
@@ -139,8 +138,9 @@ class LSLSource:
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """The streams as they are now, for a recorder."""
-        return (self.info, self._marker_reader.info) if self._marker_reader else (self.info,)
+        """The streams as their senders describe them now, for a recorder."""
+        assert self._wire is not None, "open() first"
+        return (self._wire, self._marker_reader.info) if self._marker_reader else (self._wire,)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -240,7 +240,7 @@ class LSLSource:
             tell("CHECKING", f"checking {describe(inlet.info)}")
             first = None
             if self.unit is None and needs_samples(inlet.info, self.ch_names):
-                first = _first_second(inlet)
+                first = first_second(inlet)
             channels = match_channels(
                 inlet.info,
                 self.ch_names,
@@ -256,7 +256,7 @@ class LSLSource:
 
     def _take_up(self, opened: Opened) -> None:
         """Read from a stream that was opened."""
-        self._inlet, self._channels = opened.inlet, opened.channels
+        self._inlet, self._wire, self._channels = opened.inlet, opened.inlet.info, opened.channels
         self._held = [(*opened.first, "gap")] if opened.first else []
         self._last_arrival = time.monotonic()
         self._newest = self._ahead = math.inf
@@ -314,27 +314,3 @@ class LSLSource:
         if self._inlet:
             self._inlet.close()
             self._inlet = None
-
-
-def _first_second(inlet: EEGInlet) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return about a second of samples, shape (n_times, n_stream_channels), and their stamps.
-
-    Raises
-    ------
-    StreamLostError
-        None come.
-    """
-    pieces: list[tuple[NDArray[Any], NDArray[np.float64]]] = []
-    n_missing = max(1, math.ceil(GUESS_S * inlet.info.sfreq))
-    deadline = time.monotonic() + GUESS_TIMEOUT_S
-    while n_missing > 0 and time.monotonic() < deadline:
-        samples, stamps = inlet.pull(0.05)
-        pieces.append((samples.copy(), stamps))
-        n_missing -= len(stamps)
-    if not any(len(stamps) for _, stamps in pieces):
-        raise StreamLostError(
-            f"stream {inlet.info.name!r} is silent about its units, and sends no samples to guess them from",
-            f"a second of signal within {GUESS_TIMEOUT_S:g} s",
-            "start the amplifier, or say the unit with --unit microvolts",
-        )
-    return np.concatenate([samples for samples, _ in pieces]), np.concatenate([stamps for _, stamps in pieces])

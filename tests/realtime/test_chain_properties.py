@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from necomimi.clock import SampleClock
 from necomimi.preprocessing import Preprocessor
-from necomimi.realtime.clock import SampleClock
 from necomimi.realtime.epoching import Epocher
 from necomimi.realtime.ring import Ring
 from necomimi.records import Chunk, Epoch, Event, Refusal, StreamInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from necomimi.realtime.clock import SampleClock
+from necomimi.clock import SampleClock
 
 SFREQ = 500.0
 

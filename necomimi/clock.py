@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .segment import Cause, Habit, Segment, learn
+from necomimi.segment import Cause, Habit, Segment, learn
 
 __all__ = ["Cause", "SampleClock", "Segment"]
 
@@ -164,26 +164,20 @@ class SampleClock:
             The clock's `end` when the time became known. Where the sender's clock was set back later, the time
             stays with the signal that bore it then.
         """
-        after = None
-        for i in range(len(self.segments) - 1, -1, -1):
-            segment = self.segments[i]
-            if time >= segment.time_of(segment.first - 0.5) and not (
-                known is not None and known <= segment.first and self._bears(i - 1, time)
-            ):
-                return segment, after
-            after = segment
+        last = len(self.segments)
+        if known is not None:
+            first = max((i for i, segment in enumerate(self.segments) if segment.first < known), default=0)
+            passed = (i for i in range(first, last) if time < self.segments[i].time_of(self.segments[i].end - 0.5))
+            last = next(passed, last - 1) + 1  # the signal passed this time in that segment; what followed is no matter
+        for i in range(last - 1, -1, -1):
+            if time >= self.segments[i].time_of(self.segments[i].first - 0.5):
+                return self.segments[i], self.segments[i + 1] if i + 1 < len(self.segments) else None
         return None
 
     def is_twofold(self, time: float) -> bool:
         """Return whether two stretches of signal bear a time (s), because the sender's clock was set back."""
-        return sum(self._bears(i, time) for i in range(len(self.segments))) > 1
-
-    def _bears(self, i: int, time: float) -> bool:
-        """Return whether a segment holds a time (s)."""
-        if i < 0:
-            return False
-        segment = self.segments[i]
-        return segment.time_of(segment.first - 0.5) <= time < segment.time_of(segment.end - 0.5)
+        bear = (s.time_of(s.first - 0.5) <= time < s.time_of(s.end - 0.5) for s in self.segments)
+        return sum(bear) > 1
 
     @property
     def end(self) -> int:

@@ -28,6 +28,7 @@ MIN_TOLERANCE_S = 1.2e-3  # clock offsets measured over a network move by less
 JITTERS = 8.0  # a stamp further off the line than so many mean distances is suspect
 JITTER_BLOCKS = 20  # the jitter is a mean over about a second
 SHIFTED_BLOCKS = 3  # so many blocks off the line in a row tell of a hole that is smaller than the jitter
+MAX_HOLES = 4  # among the samples that teach how a device stamps
 SHORT_STEP = 0.25  # of a period: samples stamped closer together than this came in one burst
 
 
@@ -83,16 +84,25 @@ def learn(stamps: NDArray[np.float64], sfreq: float) -> tuple[Habit, float]:
 
 def _hole(late: NDArray[np.float64], period: float) -> tuple[int, float]:
     """Return how many samples stand before a hole (all, where there is none), and the mean distance from the level."""
-    n = np.arange(1, len(late))
-    if len(n):
-        total, squares = np.cumsum(late), float(np.square(late).sum())
+    steps = np.diff(late)
+    if len(steps):
+        jumps = np.flatnonzero(np.abs(steps) > _tolerance(float(np.median(np.abs(steps))), period))
+        if 0 < len(jumps) <= MAX_HOLES and (steps[jumps] > 0).all():  # jitter goes back and forth, holes do not
+            levels = [float(np.median(part)) for part in np.split(late, jumps + 1)]
+            return int(jumps[0]) + 1, _spread(late, np.repeat(levels, np.diff([0, *(jumps + 1), len(late)])))
+        n = np.arange(1, len(late))
+        total = np.cumsum(late)
         before, after = total[:-1] / n, (total[-1] - total[:-1]) / (len(late) - n)
-        cut = int((squares - n * before**2 - (len(late) - n) * after**2).argmin()) + 1  # two levels fit best here
-        low, high = float(np.median(late[:cut])), float(np.median(late[cut:]))
-        within = float(np.abs(late - np.where(np.arange(len(late)) < cut, low, high)).mean())
-        if abs(high - low) > _tolerance(within, period):
-            return cut, within
-    return len(late), float(np.abs(late - np.median(late)).mean())
+        cut = int((n * before**2 + (len(late) - n) * after**2).argmax()) + 1  # two levels fit best here
+        levels = [float(np.median(part)) for part in np.split(late, [cut])]
+        spread = _spread(late, np.repeat(levels, [cut, len(late) - cut]))
+        if abs(levels[1] - levels[0]) > _tolerance(spread, period):
+            return cut, spread
+    return len(late), _spread(late, np.median(late))
+
+
+def _spread(late: NDArray[np.float64], level: NDArray[np.float64] | np.floating) -> float:
+    return float(np.abs(late - level).mean())
 
 
 def _tolerance(jitter: float, period: float) -> float:
