@@ -68,13 +68,12 @@ class Answerer:
         self._announced: dict[str, str] = {}
 
     def warm_up(self, n_times: int, sfreq: float, applied: Sequence[str], until: float | None = None) -> None:
-        """Answer epochs of zeros, `n_times` samples at `sfreq` Hz, so that the first event does not pay for it."""
+        """Answer an epoch of zeros, `n_times` samples at `sfreq` Hz, so that the first event does not pay for it."""
         blank = np.zeros((1, len(self.decoder.preprocessor.ch_names), n_times), dtype=np.float32)
-        for _ in range(3):
-            vectors = self.decoder.embed_raw(blank, sfreq, applied, until)
-            self.decoder.retrieve(vectors, self.top_k, until)
-            if self.average > 1:
-                self.decoder.retrieve_averaged(np.repeat(vectors, 2, axis=0), self.top_k)
+        vectors = self.decoder.embed_raw(blank, sfreq, applied, until)
+        self.decoder.retrieve(vectors, self.top_k, until)
+        if self.average > 1:
+            self.decoder.retrieve_averaged(np.repeat(vectors, 2, axis=0), self.top_k)
 
     def __call__(self, epochs: Sequence[Epoch]) -> list[Answer]:
         """Return the answers to epochs of the same rate, processing and end.

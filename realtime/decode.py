@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -34,6 +36,7 @@ __all__ = ["command", "summary_of"]
 logger = logging.getLogger(__name__)
 
 RECORDER_TIMEOUT_S = 10.0
+SWITCH_S = 5e-4  # a thread that has samples waits no longer than this for one that computes
 
 
 def summary_of(status: Status) -> dict[str, Any]:
@@ -205,6 +208,9 @@ def command(
         notices=lambda: recorder.problem(source.streams) if recorder is not None else "",
     )
     source.on_state = pipeline.announce
+    gc.collect()
+    gc.freeze()  # what was loaded stays: no collection need look at it again while samples come
+    sys.setswitchinterval(SWITCH_S)
     pipeline.start()
     console.print(f"decoding; the feed is {outlets.address}; Ctrl-C ends")
     _wait(pipeline, source, stopping, seconds, exit_when_lost)

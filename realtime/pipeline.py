@@ -95,7 +95,7 @@ class Pipeline:
         self.slider = Slider(every, (self.epocher.tmax - self.epocher.tmin) / speed) if every is not None else None
         self._alarms = Alarms(notices)
         self._collector = ChunkCollector()
-        self._waiting: queue.Queue[_Ready | None] = queue.Queue(maxsize=MAX_WAITING)
+        self._waiting: queue.SimpleQueue[_Ready | None] = queue.SimpleQueue()  # bounded by `_enqueue`
         self._lock = threading.Lock()
         self._n_events = 0
         self._n_retrievals = 0
@@ -113,7 +113,7 @@ class Pipeline:
     def start(self) -> None:
         """Answer epochs of zeros, so that the first event does not pay for it, and start both threads."""
         info, sfreq = self.source.info, self.epocher.sfreq
-        for until, n_times in (*self.epocher.early, (None, self.epocher.n_times)):
+        for until, n_times in 3 * (*self.epocher.early, (None, self.epocher.n_times)):
             self.answerer.warm_up(n_times, sfreq, info.applied, until)
         for thread in self._threads:
             thread.start()
@@ -242,9 +242,9 @@ class Pipeline:
             self._enqueue(refusal)
 
     def _enqueue(self, verdict: Epoch | Refusal) -> None:
-        try:
-            self._waiting.put_nowait(_Ready(verdict, local_clock()))
-        except queue.Full:
+        if self._waiting.qsize() < MAX_WAITING:
+            self._waiting.put(_Ready(verdict, local_clock()))
+        else:
             if isinstance(verdict, Refusal) or verdict.until is None:
                 detail = f"{MAX_WAITING} epochs wait to be decoded"
                 self._refuse(Refusal(event=verdict.event, reason="overrun", detail=detail))
@@ -279,7 +279,7 @@ class Pipeline:
             batch.append(item)
             if len(batch) >= MAX_BATCH or self._waiting.empty():
                 return batch, False
-            item = self._waiting.get_nowait()
+            item = self._waiting.get()
         return batch, True
 
     def _publish(self, epoch: Epoch, answer: Answer, ready_at: float, started: float) -> None:
