@@ -22,6 +22,7 @@ check: $(VENV)/.test  ## lint, format, types, architecture, documents
 	$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_documents.py
 
 bench: $(VENV)/.demo  ## print the figures that the README quotes
+	$(VENV)/bin/necomimi bench live
 	@for file in $(filter-out benchmarks/synthetic_feed.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(VENV_PYTHON) "$$file" || exit 1; done
 
 tree: $(VENV)/.demo  ## redraw the tree in README.md from the first docstring lines

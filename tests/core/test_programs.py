@@ -20,9 +20,8 @@ def wait_until_said(programs: Programs, name: str, words: str) -> None:
 
 def serve(programs: Programs) -> subprocess.Popen[bytes]:
     """Start a program that runs until it is asked to end."""
-    arguments = ("0", "--bind", "127.0.0.1")
-    process = programs.start("server", *arguments, module="http.server", PYTHONUNBUFFERED="1")
-    wait_until_said(programs, "server", "Serving HTTP")
+    process = programs.start("amplifier", "replay", "synthetic:2x100x1", "--wait", 60, PYTHONUNBUFFERED="1")
+    wait_until_said(programs, "amplifier", "are in reach")
     return process
 
 
@@ -30,7 +29,7 @@ def test_a_program_ends_when_asked(tmp_path: Path) -> None:
     with Programs(tmp_path) as programs:
         process = serve(programs)
         programs.check()
-        programs.finish("server")
+        programs.finish("amplifier")
         assert process.returncode == 0
 
 

@@ -202,6 +202,29 @@ def test_a_sender_that_comes_back_with_other_channels_is_matched_again(tmp_path:
         assert np.linalg.norm(np.array(decisions[label]["embedding"]) - expected) < 1e-4
 
 
+def test_a_sender_that_comes_back_at_another_rate_is_decoded_at_that_rate(tmp_path: Path) -> None:
+    session = Session(tmp_path, "faster")
+    slow, fast = signal(1000), signal(4000)
+    session.amplifier.send(slow)  # type: ignore[union-attr]
+    session.mark("cat", 300)
+    session.mark("waiting", 900)
+    session.answered(1)
+    t0 = session.amplifier.t0  # type: ignore[union-attr]
+    session.amplifier = None
+    session.until(lambda: "LOST" in session.states, "the loss is noticed")
+    session.amplifier = Amplifier("faster", sfreq=1000.0)
+    session.amplifier.t0 = t0 + 3.0
+    session.until(lambda: session.states[-1] == "LIVE", "the stream is live again")
+    session.markers.push("owl", session.amplifier.t0 + 1500 / 1000.0)
+    session.amplifier.send(fast, chunk=50)
+    session.answered(3)
+    decisions = {d["label"]: d for d in session.finish()}
+    assert decisions["waiting"]["reason"] == "reconnect"
+    assert np.linalg.norm(np.array(decisions["cat"]["embedding"]) - offline(session.decoder, slow, 300)) < 1e-4
+    expected = offline(session.decoder, fast, 1500, 1000.0)
+    assert np.linalg.norm(np.array(decisions["owl"]["embedding"]) - expected) < 1e-4
+
+
 def test_a_sender_that_comes_back_without_a_channel_is_not_decoded(tmp_path: Path) -> None:
     session = Session(tmp_path, "halved")
     session.amplifier.send(signal()[:, :500])  # type: ignore[union-attr]
