@@ -15,7 +15,7 @@ from rich.table import Table
 
 from necomimi.console import console, output
 from necomimi.errors import StreamLostError
-from necomimi.lsl import EEGInlet, configuration_file, describe_handle, local_clock, open_inlet, resolve_handles
+from necomimi.lsl import EEGInlet, configuration_file, local_clock, open_inlet, resolve_handles, to_record
 from necomimi.records import StreamInfo
 
 __all__ = ["Sighting", "command", "look", "look_at_all"]
@@ -99,7 +99,7 @@ def look(handle: Any, seconds: float = LOOK_S) -> Sighting:
                 info=inlet.info, state=_state(inlet.info, age), age_s=age, rate_hz=_rate(stamps), listened_s=seconds
             )
     except StreamLostError:
-        return Sighting(info=describe_handle(handle), state="unreachable", listened_s=seconds)
+        return Sighting(info=to_record(handle), state="unreachable", listened_s=seconds)
 
 
 def _state(info: StreamInfo, age: float | None) -> State:

@@ -66,7 +66,7 @@ def breaches(module: str, names: set[str]) -> list[str]:
         if f"{name}.".startswith(others)
         or name.split(".")[0] in OUTER
         or (name.split(".")[0] in QT and folder != "gui")
-        or (name.split(".")[0] == "pylsl" and module != "necomimi.lsl")
+        or (name.split(".")[0] == "pylsl" and not f"{module}.".startswith("necomimi.lsl."))
     )
 
 

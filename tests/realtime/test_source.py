@@ -19,7 +19,7 @@ import pytest
 
 from necomimi import lsl
 from necomimi.errors import ChannelMismatchError, StreamNotFoundError
-from necomimi.lsl import local_clock
+from necomimi.lsl import inlets, local_clock
 from necomimi.realtime.source import LSLSource, Pulled, StreamChoice
 from necomimi.records import SourceState, StreamInfo
 
@@ -340,7 +340,7 @@ def test_a_thousand_connections_leave_nothing_behind(record_property: Any) -> No
         )
 
     def cycle() -> None:
-        inlet = lsl._Inlet(handle, buffer_s=20, flags=pylsl.proc_clocksync, timeout=10.0)
+        inlet = inlets._Inlet(handle, buffer_s=20, flags=pylsl.proc_clocksync, timeout=10.0)
         assert len(inlet.info.ch_names) == 8
         inlet.close()
 
