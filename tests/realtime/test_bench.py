@@ -57,11 +57,11 @@ def test_live_measures_every_system_in_one_run() -> None:
 
 @pytest.mark.lsl
 @pytest.mark.slow
-def test_soak_accounts_for_every_sample_and_event() -> None:
-    done = run("soak", "--json", "--minutes", 0.1, "--events", 20)
+def test_a_minute_of_soak_accounts_for_every_sample_and_event() -> None:
+    done = run("soak", "--json", "--minutes", 1, "--events", 20)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
-    sent = Settings(seconds=6, events=20.0).amplifier
+    sent = Settings(seconds=60, events=20.0).amplifier
     assert (result["ok"], result["problems"]) == (True, [])
     assert result["n_samples"] == result["n_samples_sent"] == sent.n_times
     assert result["n_events"] == result["n_events_sent"] == result["n_retrievals"] == sent.n_events
