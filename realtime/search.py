@@ -19,7 +19,7 @@ from necomimi.lsl import EEGInlet, Finder
 from necomimi.montage import ChannelMap
 from necomimi.records import SourceState, StreamInfo
 
-from .outlets import DECISIONS_SOURCE_ID
+from .outlets import DECISIONS_SOURCE_ID, SIMILARITIES_SOURCE_ID
 
 __all__ = ["News", "Opened", "Opener", "StreamChoice", "Tell", "finder", "first_second", "search"]
 
@@ -52,12 +52,12 @@ class StreamChoice:
 
 
 def finder(choice: StreamChoice, ignore: Callable[[StreamInfo], bool] = lambda info: False) -> Finder:
-    """Return a finder for a choice, blind to our own decisions."""
+    """Return a finder for a choice, blind to our own answers."""
     return Finder(
         name=choice.name,
         type=choice.type,
         source_id=choice.source_id,
-        ignore=lambda info: info.source_id.startswith(DECISIONS_SOURCE_ID) or ignore(info),
+        ignore=lambda info: info.source_id.startswith((DECISIONS_SOURCE_ID, SIMILARITIES_SOURCE_ID)) or ignore(info),
     )
 
 

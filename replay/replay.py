@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK_S = 0.005  # a packet's default length in recording time
 POLL_S = 0.05
+EEG_ONLY_S = 5.0
 LINGER_S = 0.5  # what was sent last is still on its way when an outlet closes
 DATASET_OPTIONS = ("--subject", "--session", "--split")
 
@@ -102,13 +103,20 @@ def _until_signalled() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _wait_for_listeners(
-    outlets: tuple[EEGOutlet, MarkerOutlet], timeout: float, should_stop: Callable[[], bool]
-) -> None:
-    """Wait until both streams have a listener, `timeout` seconds at most."""
+def _wait_for_listeners(eeg: EEGOutlet, markers: MarkerOutlet, timeout: float, should_stop: Callable[[], bool]) -> None:
+    """Wait until both streams have a listener, `timeout` seconds at most, or one that wants no markers."""
     deadline = time.monotonic() + timeout
-    while not all(outlet.have_consumers() for outlet in outlets) and not should_stop():
-        if time.monotonic() >= deadline:
+    without_markers = math.inf  # when a listener to the EEG alone is taken to want no more
+    while not should_stop():
+        now = time.monotonic()
+        hears_eeg, hears_markers = eeg.have_consumers(), markers.have_consumers()
+        if hears_eeg and hears_markers:
+            return
+        without_markers = min(without_markers, now + EEG_ONLY_S) if hears_eeg else math.inf
+        if now >= without_markers:
+            logger.info("nobody listens to the markers: playing all the same")
+            return
+        if now >= deadline:
             if timeout > 0:
                 logger.info("nobody listens to both streams after %g s: playing all the same", timeout)
             return
@@ -169,7 +177,7 @@ def command(
             markup=False,
             soft_wrap=True,
         )
-        _wait_for_listeners((eeg, markers), wait, should_stop)
+        _wait_for_listeners(eeg, markers, wait, should_stop)
         with progress() as bar:
             task = bar.add_task("replay", total=None if loop else timeline.n_times)
             player = Player(

@@ -152,12 +152,20 @@ def test_waits_for_a_listener_and_says_when_none_comes(recording: Path) -> None:
 
 
 @pytest.mark.lsl
+def test_a_listener_may_want_no_markers(recording: Path, started: list[subprocess.Popen[str]]) -> None:
+    process = start(started, recording, "--name", "alone", "--stop", 2, "--speed", 4, "--wait", 200)
+    with EEGInlet(find_stream(Finder(name="alone"))) as eeg:
+        assert len(eeg.pull(60.0)[1])
+    assert "nobody listens to the markers" in process.communicate(timeout=60)[1]
+
+
+@pytest.mark.lsl
 def test_a_listener_gets_every_sample_and_event(recording: Path, started: list[subprocess.Popen[str]]) -> None:
     process = start(started, recording, "--name", "amplifier", "--start", 1, "--speed", 4)
     info = stream_info(open_timeline(recording))
+    markers = MarkerInlet(find_stream(Finder(name="amplifier-markers", type="Markers")))
     eeg = EEGInlet(find_stream(Finder(name="amplifier", source_id=info.source_id)))
     assert (eeg.info.type, eeg.info.speed, eeg.info.sfreq) == ("EEG", 4.0, 1000.0)
-    markers = MarkerInlet(find_stream(Finder(name="amplifier-markers", type="Markers")))
     samples: list[float] = []
     stamps: list[float] = []
     events: list[tuple[str, float]] = []
