@@ -174,8 +174,9 @@ class Decoder:
         return self._encode(batch)
 
     def _to_device(self, data: NDArray[Any]) -> torch.Tensor:
-        """Copy an array to the device, through pinned memory where that is a GPU's."""
-        tensor = torch.tensor(np.asarray(data, dtype=np.float32))
+        """Bring an array to the device, through pinned memory where that is a GPU's; on the CPU without a copy."""
+        array = np.ascontiguousarray(data, dtype=np.float32)
+        tensor = torch.from_numpy(array) if array.flags.writeable else torch.tensor(array)
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)

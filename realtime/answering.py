@@ -82,7 +82,7 @@ class Answerer:
         """
         first = epochs[0]
         started = local_clock()
-        data = np.stack([epoch.data for epoch in epochs])
+        data = np.stack([epoch.data for epoch in epochs]) if len(epochs) > 1 else first.data[None]
         vectors = self.decoder.embed_raw(data, first.sfreq, first.info.applied, first.until)
         embedded = local_clock()
         labels, scores = self.decoder.retrieve(vectors, self.top_k, first.until)

@@ -20,6 +20,7 @@ __all__ = ["app", "live", "soak_command"]
 
 TARGETS_MS = {"epoch_ready_ms": {"p50": 2.0, "p99": 10.0}, "decision_ms": {"p50": 5.0, "p99": 20.0}}
 ACQUISITION_PERCENT = 10.0
+QUANTILES = ("p50", "p95", "p99", "max")
 TREND_S = 600  # a growth in MB an hour that is seen over less says nothing
 SYSTEMS = {
     "necomimi": "necomimi",
@@ -77,19 +78,22 @@ def live(
 def _print_live(results: dict[str, Any]) -> None:
     """Print one table per figure, and one of CPU shares and counts."""
     systems = {key: title for key, title in SYSTEMS.items() if results[key] is not None}
+    table = Table("milliseconds", box=None)
+    for name in QUANTILES:
+        table.add_column(name, justify="right")
     for figure in FIGURES:
-        table = Table(f"ms: {TITLES[figure]}", "p50", "p95", "p99", "max", box=None)
+        table.add_row(f"[bold]{TITLES[figure]}[/]")
         for key, title in systems.items():
-            table.add_row(title, *(f"{results[key][figure][name]:.2f}" for name in ("p50", "p95", "p99", "max")))
+            table.add_row(title, *(f"{results[key][figure][name]:.2f}" for name in QUANTILES))
         for key, factors in results["ratios"].items():
-            cells = (f"{factors[figure][name]:.1f}x" for name in ("p50", "p95", "p99", "max"))
-            table.add_row(f"{SYSTEMS[key]} / necomimi", *cells)
+            table.add_row(f"{SYSTEMS[key]} / necomimi", *(f"{factors[figure][name]:.1f}x" for name in QUANTILES))
         if targets := TARGETS_MS.get(figure):
-            table.add_row(
-                "target", *(f"{targets[name]:g}" if name in targets else "" for name in ("p50", "p95", "p99"))
-            )
-        output.print(table)
-    table = Table("", "CPU", "events", "answered", "refused", "lost", box=None)
+            table.add_row("target", *(f"{targets[name]:g}" if name in targets else "" for name in QUANTILES))
+        table.add_section()
+    output.print(table)
+    table = Table("", box=None)
+    for name in ("CPU", "events", "answered", "refused", "lost"):
+        table.add_column(name, justify="right")
     for key, title in systems.items():
         row = results[key]
         counts = (str(row[name]) for name in ("n_events", "n_retrievals", "n_refusals", "n_lost"))
@@ -100,10 +104,11 @@ def _print_live(results: dict[str, Any]) -> None:
         f"acquisition of necomimi: {ours['acquisition_percent']:.1f} % of a core in its thread, at most "
         f"{ours['acquisition_percent_at_most']:.1f} % with liblsl's own threads (target {ACQUISITION_PERCENT:g} %)"
     )
-    machine = results["machine"]
+    machine, settings = results["machine"], results["settings"]
     output.print(
-        f"{machine['n_cpus']} cores of {machine['processor']}; load before the run {machine['load_average']:.2f}; "
-        f"{results['settings']}"
+        f"{settings['n_channels']} channels at {settings['sfreq']:g} Hz in packets of {settings['chunk']}, "
+        f"{settings['events']:g} events a second, {settings['encoder']}, {settings['seconds']} s each; "
+        f"{machine['n_cpus']} cores of {machine['processor']}, load before the run {machine['load_average']:.2f}"
     )
 
 
@@ -152,7 +157,7 @@ def _print_soak(result: Soak) -> None:
     table.add_row("largest lag", f"{1e3 * result.lag_s_max:.0f} ms")
     for title, key in (("decisions, first minute", "first_minute"), ("decisions, last minute", "last_minute")):
         figures = facts["decision_ms"][key]
-        table.add_row(title, " / ".join(f"{figures[name]:.2f}" for name in ("p50", "p95", "p99", "max")) + " ms")
+        table.add_row(title, " / ".join(f"{figures[name]:.2f}" for name in QUANTILES) + " ms")
     table.add_row("CPU", f"{result.cpu_percent:.1f} % of a core")
     output.print(table)
     output.print("; ".join(result.problems) if result.problems else "nothing lost, memory flat")

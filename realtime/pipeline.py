@@ -190,13 +190,14 @@ class Pipeline:
             if pulled.chunk is not None:
                 age = local_clock() - float(pulled.chunk.timestamps[-1])
                 self._take_chunk(pulled.chunk, pulled.cause)
-            for label, onset in pulled.markers:
-                self._take_marker(label, onset)
+            events = [self._take_event(*marker) for marker in pulled.markers if not self._is_control(*marker)]
             if pulled.chunk is not None and self.slider is not None:
-                self._slide(self.slider)
+                events += self._slide(self.slider)
             for verdict in self.epocher.poll(local_clock()):
                 self._enqueue(verdict)
-            if pulled.chunk is not None:  # what nobody waits for comes after the verdicts
+            for event in events:  # what nobody waits for comes after the verdicts
+                self.outlets.publish(event)
+            if pulled.chunk is not None:
                 self.latency.add({"sample_age": 1e3 * age})
                 self._alarms.watch_age(age)
                 collected = self._collector.add(pulled.chunk)
@@ -220,26 +221,26 @@ class Pipeline:
         self.epocher.add_chunk(chunk, cause)
         self._n_samples += chunk.data.shape[1]
 
-    def _take_marker(self, label: str, onset: float) -> None:
-        if label.startswith(CONTROL_PREFIX):
-            logger.info("marker %r at %.3f s", label, onset)
-        else:
-            self._take_event(label, onset)
+    def _is_control(self, label: str, onset: float) -> bool:
+        """Return whether a marker announces something of the player, rather than a stimulus."""
+        if not label.startswith(CONTROL_PREFIX):
+            return False
+        logger.info("marker %r at %.3f s", label, onset)
+        return True
 
-    def _slide(self, slider: Slider) -> None:
-        """Make an event for the latest window, where one has become whole."""
+    def _slide(self, slider: Slider) -> list[Event]:
+        """Return an event for the latest window, where one has become whole."""
         segment = self.epocher.clock.segments[-1]
         end = slider.end(segment.time_of(segment.first + 1), segment.time_of(segment.end - 1))
-        if end is not None:
-            self._take_event("", end - self.epocher.tmax / self.epocher.info.speed)
+        return [] if end is None else [self._take_event("", end - self.epocher.tmax / self.epocher.info.speed)]
 
-    def _take_event(self, label: str, onset: float) -> None:
+    def _take_event(self, label: str, onset: float) -> Event:
         with self._lock:
             event = Event(onset=onset, label=label, code=self._n_events)
             self._n_events += 1
-        self.outlets.publish(event)
         for refusal in self.epocher.add_event(event):
             self._enqueue(refusal)
+        return event
 
     def _enqueue(self, verdict: Epoch | Refusal) -> None:
         if self._waiting.qsize() < MAX_WAITING:
