@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 PUBLISHED = ("atms", "muse", "nerv", "nervformer", "nice")
 N_OUTPUTS = 1024  # where a file does not say
 MIN_OUTPUTS = 16  # with fewer our head does not normalise, the published one does
+MAX_OUTPUTS = 16384  # a head of more would fill the memory before its shapes are compared
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the weights
 PREFIXES = ("module.", "_orig_mod.", "model.")
 DEAD_LAYER = "attention_model.encoder_layer."
@@ -72,10 +73,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise _unreadable(path, error) from None
     state = _tensors_in(value)
     if not state:
-        found = f"a {type(value).__name__}" + (f" of {', '.join(map(repr, list(value)[:4]))}" if value else "")
+        keys = f" of {_some([str(key) for key in value])}" if isinstance(value, dict) and value else ""
         raise CheckpointError(
-            f"{path} holds {found[:200] if isinstance(value, dict) else f'a {type(value).__name__}'}, no state dict",
-            "tensors by name",
+            f"{path} holds a {type(value).__name__}{keys}: no state dict",
+            f"tensors by name, alone or under {', '.join(WRAPPERS)}",
             "write it with torch.save(model.state_dict(), FILE)",
         )
     while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), ""):
@@ -85,7 +86,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
     """Return what to say of a file that neither torch nor safetensors accepts."""
-    named = re.search(r"(?:GLOBAL|class) ([A-Za-z_][\w.]*\.\w+)", str(error))
+    named = re.search(r"GLOBAL ([\w.]+\.\w+)", str(error))
     if named:
         return CheckpointError(
             f"{path} holds {named[1]}, which is not a tensor",
@@ -104,9 +105,9 @@ def _tensors_in(value: Any) -> dict[str, Tensor]:
     if not isinstance(value, dict):
         return {}
     for candidate in (value, *(value[key] for key in WRAPPERS if key in value)):
-        if isinstance(candidate, dict) and candidate:
-            if all(isinstance(key, str) and isinstance(item, Tensor) for key, item in candidate.items()):
-                return dict(candidate)
+        items = candidate.items() if isinstance(candidate, dict) else ()
+        if items and all(isinstance(key, str) and isinstance(item, Tensor) for key, item in items):
+            return dict(items)
     return {}
 
 
@@ -139,11 +140,11 @@ def published_encoder(state: dict[str, Tensor], name: str, *, n_chans: int, n_ti
     if name not in PUBLISHED:
         raise ConfigError(f"--encoder {name!r}", f"one of {', '.join(PUBLISHED)}, whose published layout is known")
     n_outputs = _outputs_of(state)
-    if n_outputs < MIN_OUTPUTS:
+    if not MIN_OUTPUTS <= n_outputs <= MAX_OUTPUTS:
         raise CheckpointError(
             f"{source}: the weights have {n_outputs} outputs",
-            f"at least {MIN_OUTPUTS}",
-            "train an encoder of fewer outputs with necomimi train encoder",
+            f"{MIN_OUTPUTS} to {MAX_OUTPUTS}, as the embedders have",
+            "train an encoder of other sizes with necomimi train encoder",
         )
     encoder = build(name, n_chans=n_chans, n_times=n_times, n_outputs=n_outputs)
     ours = encoder.state_dict()
@@ -155,6 +156,8 @@ def published_encoder(state: dict[str, Tensor], name: str, *, n_chans: int, n_ti
     encoder.load_state_dict({**ours, **state})
     if "logit_scale" not in state:
         logger.warning("%s holds no logit_scale: its value before training is taken", source)
+    elif state["logit_scale"] <= 0:
+        raise CheckpointError(f"{source}: logit_scale is {float(state['logit_scale']):g}", "a positive number")
     return encoder.eval()
 
 
@@ -184,20 +187,20 @@ def _outputs_of(state: dict[str, Tensor]) -> int:
 
 def _without_unused(state: dict[str, Tensor], encoder: Encoder, source: Path) -> dict[str, Tensor]:
     """Return the tensors less those that the published forward pass never uses, or that we compute."""
-    kept = dict(state)
-    if POSITION_CODE in dict(encoder.named_buffers()):
-        ours = encoder.state_dict()
-        subjects = {int(m[1]) for key in state if (m := re.match(r"subject_wise_linear\.(\d+)\.", key))} - {0}
-        for key, tensor in state.items():
-            live = key.replace(DEAD_LAYER, LIVE_LAYER)
-            live = re.sub(r"^subject_wise_linear\.\d+\.", "subject_wise_linear.0.", live)
-            if live != key and live in ours:
-                _check_tensor(key, tensor, ours[live], f"as {live}", source)
-                del kept[key]
-        if POSITION_CODE in kept:
-            _check_position_code(kept.pop(POSITION_CODE), encoder, source)
-        if subjects:
-            logger.info("%s holds %d subject layers: the first one is taken, as published", source, len(subjects) + 1)
+    if POSITION_CODE not in dict(encoder.named_buffers()):
+        return state
+    ours = encoder.state_dict()
+    kept, unused = {}, 0
+    for key, tensor in state.items():
+        live = re.sub(r"^subject_wise_linear\.\d+\.", "subject_wise_linear.0.", key.replace(DEAD_LAYER, LIVE_LAYER))
+        if key == POSITION_CODE:
+            _check_position_code(tensor, encoder, source)
+        elif live == key or live not in ours:
+            kept[key] = tensor
+        else:
+            _check_tensor(key, tensor, ours[live], f"as {live}", source)
+            unused += 1
+    logger.debug("%s: %d tensors left out, which the published forward pass never uses", source, unused)
     return kept
 
 
@@ -205,12 +208,15 @@ def _check_position_code(found: Tensor, encoder: Encoder, source: Path) -> None:
     """Raise where a stored position code is not the one that we compute; it may go on after the epoch's end."""
     ours = cast(Tensor, encoder.get_buffer(POSITION_CODE))[:, 0]  # (n_times, n_chans)
     n_times, n_chans = ours.shape
-    rows = [n for n in found.shape[:-1] if n != 1]
-    if found.layout != torch.strided or found.shape[-1:] != (n_chans,) or len(rows) != 1 or rows[0] < n_times:
+    table = found
+    while table.ndim > 2 and 1 in table.shape[:-1]:  # a batch axis, before or after that of time
+        table = table.squeeze(table.shape.index(1))
+    if table.ndim != 2 or len(table) < n_times or table.shape[1] != n_chans:
         raise CheckpointError(
             f"{source}: {POSITION_CODE} has shape {tuple(found.shape)}", f"(at least {n_times}, {n_chans})"
         )
-    if not torch.allclose(found.reshape(-1, n_chans)[:n_times].float(), ours, rtol=0, atol=1e-3):
+    _check_tensor(POSITION_CODE, table[:n_times], ours, "", source)
+    if not torch.allclose(table[:n_times].to(ours.dtype), ours, rtol=0, atol=1e-3):
         raise CheckpointError(f"{source}: {POSITION_CODE} holds another position code", "sines and cosines of time")
 
 
@@ -231,7 +237,8 @@ def _check_names(state: dict[str, Tensor], expected: set[str], name: str, source
 
 def _some(keys: list[str]) -> str:
     """Return the first of some names, in words."""
-    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    shown = [ascii(key)[1:-1][:80] for key in keys[:3]]  # a foreign file can hold any text
+    return ", ".join(shown) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
 def _likely_encoder(keys: set[str]) -> str:
@@ -254,8 +261,10 @@ def _check_tensor(key: str, found: Tensor, expected: Tensor, sizes: str, source:
         )
     plain = found.layout == torch.strided and found.device.type == "cpu" and not found.is_quantized
     if not plain or found.is_floating_point() != expected.is_floating_point() or found.is_complex():
-        raise CheckpointError(f"{source}: {key} is {found.dtype}, {found.layout}", f"plain {expected.dtype}")
-    if not torch.isfinite(found).all():
+        raise CheckpointError(
+            f"{source}: {key} is {found.dtype}, {found.layout}, on {found.device.type}", f"dense {expected.dtype}"
+        )
+    if not torch.isfinite(found.to(expected.dtype)).all():
         raise CheckpointError(
             f"{source}: {key} holds values that are not finite", "finite numbers", "take an earlier checkpoint"
         )

@@ -1,0 +1,103 @@
+"""A web server on this machine that fails in the ways that real ones do."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+
+class Web(ThreadingHTTPServer):
+    """Serves `files`; the next fault of a path, if it has any left, decides how a request for it is answered.
+
+    Faults: an int is a status without a body; "drop:N" ends the connection after N bytes of the body; "norange"
+    ignores the range; "silent" says nothing; "to:URL" redirects.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.faults: dict[str, list[int | str]] = {}
+        self.headers: dict[str, str] = {}  # sent with every fault that is a status
+        self.tags: dict[str, str] = {}
+        self.asked: list[tuple[str, str]] = []  # path with query, Range
+        self.closing = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def ranges(self, path: str) -> list[str]:
+        """Return the ranges that were asked of a file, in order."""
+        return [where for asked, where in self.asked if asked == path]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Web
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        web, path = self.server, self.path
+        web.asked.append((path, self.headers.get("Range", "")))
+        assert self.headers["Accept-Encoding"] == "identity"
+        fault = web.faults[path].pop(0) if web.faults.get(path) else ""
+        body = web.files.get(path, web.files.get(unquote(urlsplit(path).path)))
+        if isinstance(fault, str) and fault.startswith("to:"):
+            self.send_response(302)
+            self.send_header("Location", fault[3:])
+            self.end_headers()
+            return
+        if fault == "silent":
+            web.closing.wait(20)
+            return
+        if isinstance(fault, int) or body is None:
+            self.send_response(fault if isinstance(fault, int) else 404)
+            for name, value in web.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        tag = web.tags.get(path, "")
+        begin = int(match[1]) if match and fault != "norange" else 0
+        if self.headers.get("If-Range", tag) != tag:
+            begin = 0
+        if begin and begin >= len(body):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(body)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if begin else 200)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+        if tag:
+            self.send_header("ETag", tag)
+        self.send_header("Content-Length", str(len(body) - begin))
+        self.end_headers()
+        rest = body[begin:]
+        if isinstance(fault, str) and fault.startswith("drop:"):
+            rest = rest[: int(fault[5:])]
+        with suppress(ConnectionError):  # a client that has seen enough
+            self.wfile.write(rest)
+        self.close_connection = True
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """Return a running server on 127.0.0.1."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Web() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield server
+        server.closing.set()
+        server.shutdown()
+        thread.join()
