@@ -15,12 +15,12 @@ from necomimi.errors import ConfigError
 from .bench_live import FIGURES, measure
 from .bench_setup import Settings
 from .bench_soak import Soak, soak
+from .latency import QUANTILES
 
 __all__ = ["app", "live", "soak_command"]
 
 TARGETS_MS = {"epoch_ready_ms": {"p50": 2.0, "p99": 10.0}, "decision_ms": {"p50": 5.0, "p99": 20.0}}
 ACQUISITION_PERCENT = 10.0
-QUANTILES = ("p50", "p95", "p99", "max")
 TREND_S = 600  # a growth in MB an hour that is seen over less says nothing
 SYSTEMS = {
     "necomimi": "necomimi",

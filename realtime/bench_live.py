@@ -25,7 +25,8 @@ from necomimi.lsl import local_clock, write_loopback_config
 from necomimi.programs import ProgramError, Programs
 from necomimi.records import Refusal, Retrieval, Status
 
-from .bench_setup import LSL_CONFIG, Measurement, Settings, machine, percentiles, random_decoder
+from .bench_setup import LSL_CONFIG, Measurement, Settings, machine, random_decoder
+from .latency import quantiles
 
 __all__ = [
     "ANSWER_S",
@@ -181,7 +182,7 @@ def _measure_necomimi(settings: Settings, folder: Path) -> dict[str, Any]:
     result = measurement.result()
     result["sample_age_ms"] = summary["latency_ms"]["sample_age"]
     result["steps_ms"] = summary["latency_ms"]
-    shares = (percentiles(shares)["p50"] for shares in (acquisition_percent, decode_percent))
+    shares = (quantiles(shares)["p50"] for shares in (acquisition_percent, decode_percent))
     result["acquisition_percent"], decode = (0.0 if math.isnan(share) else share for share in shares)
     result["acquisition_percent_at_most"] = round(max(0.0, result["cpu_percent"] - decode), 1)
     counts = {key: summary[key] for key in ("n_events", "n_retrievals", "n_refusals", "refusals", "n_missing")}

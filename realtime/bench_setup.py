@@ -1,11 +1,10 @@
-"""What every measured system is given alike: settings -> amplifier, decoder directory, due times, percentiles."""
+"""What every measured system is given alike: settings -> amplifier, decoder directory, due times, figures."""
 
 from __future__ import annotations
 
 import json
 import math
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,9 @@ from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor, n_samples
 from necomimi.synthetic import CLASSES, SETTLE_S, Synthetic
 
-__all__ = ["LSL_CONFIG", "WARM_UP", "Measurement", "Settings", "machine", "percentiles", "random_decoder"]
+from .latency import quantiles
+
+__all__ = ["LSL_CONFIG", "WARM_UP", "Measurement", "Settings", "machine", "random_decoder"]
 
 WARM_UP = 10  # decisions that are not counted: caches are cold
 N_OUTPUTS = 512
@@ -133,14 +134,6 @@ def random_decoder(settings: Settings, path: Path) -> None:
     ).save(path)  # fmt: skip
 
 
-def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """Return {"p50", "p95", "p99", "max"} of some figures, NaN where there are none."""
-    if not len(values):
-        return dict.fromkeys(("p50", "p95", "p99", "max"), math.nan)
-    figures = np.percentile(np.asarray(values), (50, 95, 99, 100))
-    return {name: round(float(value), 3) for name, value in zip(("p50", "p95", "p99", "max"), figures, strict=True)}
-
-
 class Measurement:
     """Collect one system's figures, less those of its warm-up.
 
@@ -190,9 +183,9 @@ class Measurement:
         """Return the figures under the names that scripts rely on."""
         (t0, cpu0), (t1, cpu1) = (self._cpu[0], self._cpu[-1]) if self._cpu else ((0.0, 0.0), (0.0, 0.0))
         return {
-            "sample_age_ms": percentiles(self._ages),
-            "epoch_ready_ms": percentiles(self._ready),
-            "decision_ms": percentiles(self._decided),
+            "sample_age_ms": quantiles(self._ages),
+            "epoch_ready_ms": quantiles(self._ready),
+            "decision_ms": quantiles(self._decided),
             "cpu_percent": round(100 * (cpu1 - cpu0) / (t1 - t0), 1) if t1 > t0 else math.nan,
         }
 

@@ -20,7 +20,8 @@ from necomimi.programs import Programs
 from necomimi.records import Refusal, Retrieval, Status
 
 from .bench_live import ANSWER_S, START_S, amplifier_count, free_address, session, workplace
-from .bench_setup import Settings, machine, percentiles, random_decoder
+from .bench_setup import Settings, machine, random_decoder
+from .latency import quantiles
 
 __all__ = ["Soak", "memory_slope", "soak"]
 
@@ -217,7 +218,7 @@ def _watch(settings: Settings, folder: Path, programs: Programs, result: Soak) -
     subscriber.close()
     amplifier.wait()
     programs.finish("necomimi")
-    result.first_minute, result.last_minute = percentiles(first), percentiles([took for _, took in last])
+    result.first_minute, result.last_minute = quantiles(first), quantiles([took for _, took in last])
     return log
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LatencyMeter"]
+__all__ = ["QUANTILES", "LatencyMeter", "quantiles"]
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "max": 1.0}
 HISTORY = 2048
@@ -33,7 +34,7 @@ class LatencyMeter:
         """Return {"step": {"p50": ms, "p95": ms, "p99": ms, "max": ms}}, interpolated as `numpy.percentile` does."""
         with self._lock:
             kept = {step: latest.values() for step, latest in self._steps.items()}
-        return {step: _quantiles(np.sort(values)) for step, values in kept.items()}
+        return {step: quantiles(values) for step, values in kept.items()}
 
 
 class _Latest:
@@ -52,8 +53,11 @@ class _Latest:
         return self._values[: min(self._n, HISTORY)].copy()
 
 
-def _quantiles(ordered: NDArray[np.float64]) -> dict[str, float]:
-    """Return the quantiles of ascending figures; many times cheaper than `numpy.percentile`."""
+def quantiles(values: ArrayLike) -> dict[str, float]:
+    """Return the `QUANTILES` of some figures, NaN where there are none; many times cheaper than `numpy.percentile`."""
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    if not len(ordered):
+        return dict.fromkeys(QUANTILES, math.nan)
     figures = {}
     for name, q in QUANTILES.items():
         below, rest = divmod(q * (len(ordered) - 1), 1.0)

@@ -135,6 +135,7 @@ class Pipeline:
 
     def status(self) -> Status:
         """Return the state of the chain and its counters."""
+        latency_ms = self.latency.percentiles()
         with self._lock:
             refusals = dict(self._refusals)
             n_refusals = sum(refusals.values())
@@ -153,7 +154,7 @@ class Pipeline:
                 n_pending=self._n_events - self._n_retrievals - n_refusals,
                 refusals=refusals,
                 lag_s=max(0.0, lag) if np.isfinite(lag) else 0.0,
-                latency_ms=self.latency.percentiles(),
+                latency_ms=latency_ms,
                 n_classes=len(self.decoder.classes),
                 tmin=self.epocher.tmin,
                 tmax=self.epocher.tmax,
@@ -245,10 +246,9 @@ class Pipeline:
     def _enqueue(self, verdict: Epoch | Refusal) -> None:
         if self._waiting.qsize() < MAX_WAITING:
             self._waiting.put(_Ready(verdict, local_clock()))
-        else:
-            if isinstance(verdict, Refusal) or verdict.until is None:
-                detail = f"{MAX_WAITING} epochs wait to be decoded"
-                self._refuse(Refusal(event=verdict.event, reason="overrun", detail=detail))
+        elif isinstance(verdict, Refusal) or verdict.until is None:
+            detail = f"{MAX_WAITING} epochs wait to be decoded"
+            self._refuse(Refusal(event=verdict.event, reason="overrun", detail=detail))
 
     # -- decode thread -------------------------------------------------------------------------------------------
 
@@ -295,9 +295,9 @@ class Pipeline:
         retrieval = replace(answer.retrieval, latency_ms=latency_ms)
         self.outlets.decide(retrieval, answer.embedding, answer.similarities)
         if retrieval.until is None:
+            self.latency.add(latency_ms)
             with self._lock:
                 self._n_retrievals += 1
-                self.latency.add(latency_ms)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Send a refusal through all doors, and count it."""

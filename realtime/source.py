@@ -160,14 +160,14 @@ class LSLSource:
             The EEG stream does not serve the model.
         """
         self._enter("SEARCHING", "looking for the streams")
-        reader = MarkerReader(self.markers) if self.markers is not None else None
+        reader = self._marker_reader = MarkerReader(self.markers) if self.markers is not None else None
         with ThreadPoolExecutor(1) as beside:  # both searches take their time
             markers = beside.submit(reader.open, timeout, should_stop) if reader is not None else None
             handle = find_stream(finder(self.eeg), timeout, should_stop)
-            if reader is not None and markers is not None:
+            if markers is not None:
                 markers.result()
-                reader.start()
-                self._marker_reader = reader
+        if reader is not None:
+            reader.start()
         self._take_up(self._prepare(handle, OPEN_TIMEOUT_S, self._enter))  # last: from here on samples wait for us
 
     def pull(self, timeout: float) -> Pulled:

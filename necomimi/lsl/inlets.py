@@ -109,22 +109,11 @@ class EEGInlet(_Inlet):
             The sender has gone.
         """
         try:
-            samples, stamps = self._pull_into(self._buffer, timeout)
+            return self._inlet.pull_chunk(
+                timeout, MAX_PULL_SAMPLES, dest_obj=self._buffer, min_samples=1, as_numpy=True
+            )
         except pylsl.util.LostError as error:
             raise StreamLostError(f"stream {self.info.name!r} was lost", remedy="restart the sender") from error
-        n = len(stamps)
-        if 0 < n < MAX_PULL_SAMPLES:  # the first sample may have woken us before the rest of its packet was there
-            try:
-                more = self._pull_into(self._buffer[n:], 0.0)[1]
-            except pylsl.util.LostError:  # the next pull will say so
-                return samples, stamps
-            if len(more):
-                return self._buffer[: n + len(more)], np.concatenate((stamps, more))
-        return samples, stamps
-
-    def _pull_into(self, buffer: NDArray[Any], timeout: float) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        samples, stamps = self._inlet.pull_chunk(timeout, len(buffer), dest_obj=buffer, min_samples=1, as_numpy=True)
-        return samples, stamps
 
 
 class MarkerInlet(_Inlet):

@@ -16,8 +16,9 @@ import pytest
 from necomimi.decoder import Decoder
 from necomimi.encoders import names
 from necomimi.errors import ConfigError
-from necomimi.realtime.bench_setup import WARM_UP, Measurement, Settings, percentiles, random_decoder
+from necomimi.realtime.bench_setup import WARM_UP, Measurement, Settings, random_decoder
 from necomimi.realtime.bench_soak import Soak, memory_slope
+from necomimi.realtime.latency import quantiles
 
 NECOMIMI = Path(sys.executable).with_name("necomimi")
 FIGURES = ("sample_age_ms", "epoch_ready_ms", "decision_ms")
@@ -142,8 +143,8 @@ def test_warm_up_is_not_counted() -> None:
 def test_percentiles_are_those_of_numpy() -> None:
     values = np.random.default_rng(0).exponential(size=501)
     expected = np.percentile(values, (50, 95, 99, 100))
-    assert list(percentiles(values.tolist()).values()) == pytest.approx(expected, abs=1e-3)
-    assert all(math.isnan(value) for value in percentiles([]).values())
+    assert list(quantiles(values.tolist()).values()) == pytest.approx(expected, abs=1e-3)
+    assert all(math.isnan(value) for value in quantiles([]).values())
 
 
 # Verdicts on a long run
