@@ -267,6 +267,6 @@ class DisplayState:
         info = self.eeg.info
         detail = f"{info.name} · {len(info.ch_names)} channels · {info.sfreq:g} Hz"
         if status is not None and (status.drift_ppm or status.jitter_ms):
-            drift = f"{status.drift_ppm:+.0f}".replace("-", "−")
+            drift = f"{round(status.drift_ppm):+d}".replace("-", "−")  # of a whole number: there is no −0
             detail += f" · drift {drift} ppm · jitter {status.jitter_ms:.1f} ms"
         return Source("live", "live", detail)

@@ -220,6 +220,8 @@ def test_drift_and_jitter_are_told_where_they_are_known() -> None:
     assert state.source(2.1).detail == "amp · 2 channels · 100 Hz"
     state.update(make_status(drift_ppm=-31.4, jitter_ms=0.26), 2.0)
     assert state.source(2.1).detail == "amp · 2 channels · 100 Hz · drift −31 ppm · jitter 0.3 ms"
+    state.update(make_status(drift_ppm=-0.3, jitter_ms=0.26), 2.2)
+    assert "drift +0 ppm" in state.source(2.3).detail
 
 
 def test_a_restarted_decoder_is_scored_anew_but_the_signal_goes_on() -> None:
