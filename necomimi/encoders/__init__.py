@@ -7,7 +7,8 @@ from typing import Any
 from necomimi.errors import ConfigError
 
 from .atms import ATMS
-from .blocks import Encoder
+from .base import Encoder
+from .braindecode import PREFIX, BraindecodeEncoder
 from .multiblur import MultiBlur
 from .muse import MUSE
 from .nerv import NERV
@@ -27,7 +28,7 @@ _ENCODERS: dict[str, Any] = {
 
 
 def names() -> tuple[str, ...]:
-    """Return the names `build` knows."""
+    """Return the names of our own encoders."""
     return tuple(_ENCODERS)
 
 
@@ -37,26 +38,30 @@ def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: An
     Parameters
     ----------
     name : str
-        One of `names`.
+        One of `names`, or any model of braindecode as ``braindecode:EEGNet``.
     n_chans, n_times : int
         Channels and samples of an epoch.
     n_outputs : int
         Dimensions of the embedding.
     **kwargs
-        Options of that encoder, JSON values, as a decoder's ``config.json`` stores them.
+        Options of that encoder, JSON values, as a decoder's ``config.json`` stores them; of all encoders
+        ``n_subjects``, the people it learns from (1).
 
     Returns
     -------
     Encoder
-        Maps (B, n_chans, n_times) to (B, n_outputs) and owns the scalar parameter ``logit_scale``.
+        Maps (B, n_chans, n_times), and where it has several people the index of each epoch's, to (B, n_outputs).
 
     Raises
     ------
     ConfigError
         If the name or an option is unknown, or the epoch is too short for the encoder.
     """
+    if name.startswith(PREFIX):
+        model = name.removeprefix(PREFIX)
+        return BraindecodeEncoder(model, n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
     if name not in _ENCODERS:
-        raise ConfigError(f"encoder is {name!r}", f"one of {', '.join(names())}")
+        raise ConfigError(f"encoder is {name!r}", f"one of {', '.join(names())}, or {PREFIX}MODEL as {PREFIX}EEGNet")
     try:
         return _ENCODERS[name](n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
     except TypeError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .attention import ChannelAttention, subject_layer
+from .attention import ChannelAttention
+from .base import SubjectLayers
 from .blocks import PatchEmbedding, ProjectedEncoder
 
 __all__ = ["ATMS"]
@@ -17,13 +18,15 @@ class ATMS(ProjectedEncoder):
     ----------
     n_chans, n_times, n_outputs : int
         Channels and samples of an epoch, dimensions of the embedding.
+    n_subjects : int
+        People it learns from.
     """
 
-    def __init__(self, *, n_chans: int, n_times: int, n_outputs: int) -> None:
-        super().__init__(n_chans, n_times, n_outputs, nn.Sequential(PatchEmbedding(n_chans, "tsconv")))
+    def __init__(self, *, n_chans: int, n_times: int, n_outputs: int, n_subjects: int = 1) -> None:
+        super().__init__(n_chans, n_times, n_outputs, n_subjects, nn.Sequential(PatchEmbedding(n_chans, "tsconv")))
         self.attention_model = ChannelAttention(n_chans, n_times)
-        self.subject_wise_linear = subject_layer(n_times)
+        self.subject_wise_linear = SubjectLayers(n_times, n_subjects)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode (B, n_chans, n_times) to (B, n_outputs)."""
-        return super().forward(self.subject_wise_linear[0](self.attention_model(x)))
+    def before(self, x: Tensor) -> Tensor:
+        """Attend over time: (B, n_chans, n_times) -> the same."""
+        return self.attention_model(x)

@@ -8,7 +8,6 @@ published layers with a faster ``forward``, so ``nn.Sequential.forward(block, x)
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
 import torch
@@ -17,13 +16,16 @@ from torch.nn import functional as F
 
 from necomimi.errors import ConfigError
 
+from .base import Encoder
+from .dropout import Dropout
+
 __all__ = [
-    "Encoder",
     "PatchEmbedding",
     "ProjectedEncoder",
     "ResidualAdd",
     "STConv",
     "TSConv",
+    "mix",
     "n_tokens",
     "projection_head",
 ]
@@ -68,37 +70,38 @@ def wide_kernel(weight: Tensor) -> Tensor:
     -------
     Tensor, shape (n_out, n_in, 1, 75)
     """
-    rows = weight.reshape(-1, 1, KERNEL)
-    window = weight.new_full((1, 1, POOL), 1.0 / POOL)
-    return F.conv1d(rows, window, padding=POOL - 1).reshape(*weight.shape[:-1], WIDE)
+    window = torch.ones(KERNEL, WIDE, dtype=weight.dtype, device=weight.device).triu().tril(POOL - 1)
+    return weight @ window / POOL
 
 
-class Encoder(nn.Module):
-    """Base of all encoders: (B, n_chans, n_times) -> (B, n_outputs), and the temperature they are trained with.
+def pooled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """Convolve along time and average: (B, n_in, n_times) -> (B, n_out, 1, n_tokens).
+
+    The samples between two steps of the wide kernel count as channels, so that a convolution of 75 samples with stride
+    5 becomes one of 15 steps with stride 1: several times faster on the CPU, above all backwards.
 
     Parameters
     ----------
-    n_chans, n_times, n_outputs : int
-        Channels and samples of an epoch, dimensions of the embedding.
-
-    Attributes
-    ----------
-    logit_scale : Parameter, scalar
-        Logarithm of the factor on similarities in the training loss; starts at ln(1 / 0.07).
+    x : Tensor, shape (B, n_in, n_times)
+    convolution : nn.Conv2d
+        Holds the kernels of 25 samples and the bias.
     """
+    steps = WIDE // STRIDE
+    n_steps = n_tokens(x.shape[-1]) + steps - 1
+    x = x[..., : n_steps * STRIDE].unflatten(-1, (n_steps, STRIDE)).transpose(-1, -2)  # (B, n_in, 5, n_steps)
+    kernel = wide_kernel(convolution.weight).squeeze(2).unflatten(-1, (steps, STRIDE)).transpose(-1, -2)
+    return F.conv2d(x.flatten(1, 2).unsqueeze(2), kernel.flatten(1, 2).unsqueeze(2), convolution.bias)
 
-    def __init__(self, n_chans: int, n_times: int, n_outputs: int) -> None:
-        super().__init__()
-        for name, value in (("n_chans", n_chans), ("n_times", n_times), ("n_outputs", n_outputs)):
-            if value < 1:
-                raise ConfigError(f"{name} is {value}", "at least 1")
-        self.n_chans, self.n_times, self.n_outputs = n_chans, n_times, n_outputs
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
-    @property
-    def output_bias(self) -> nn.Parameter:
-        """The bias that is added last, shape (n_outputs,): where embeddings start from before training."""
-        raise NotImplementedError
+def mix(weight: Tensor, x: Tensor) -> Tensor:
+    """Mix channels, without the copies that a broadcast matrix product makes: (n_out, n_in) @ (B, n_in, n_times).
+
+    Parameters
+    ----------
+    weight : Tensor, shape (n_out, n_in)
+    x : Tensor, shape (B, n_in, n_times)
+    """
+    return torch.bmm(weight.expand(x.shape[0], *weight.shape), x)
 
 
 class TSConv(nn.Sequential):
@@ -119,16 +122,18 @@ class TSConv(nn.Sequential):
             nn.Conv2d(N_FILTERS, N_FILTERS, (n_chans, 1)),
             nn.BatchNorm2d(N_FILTERS),
             nn.ELU(),
-            nn.Dropout(0.5),
+            Dropout(0.5),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute temporal convolution and pooling as one, the spatial convolution as a matrix product."""
         temporal, spatial = cast(nn.Conv2d, self[0]), cast(nn.Conv2d, self[4])
-        x = F.conv2d(x, wide_kernel(temporal.weight), temporal.bias, stride=(1, STRIDE))  # (B, 40, C, n_tokens)
-        x = self[3](self[2](x)).flatten(1, 2)  # (B, 40 * C, n_tokens)
-        x = spatial.weight.flatten(1) @ x + cast(Tensor, spatial.bias)[:, None]  # (B, 40, n_tokens)
-        return self[7](self[6](self[5](x.unsqueeze(2))))
+        n_epochs, _, n_chans, n_times = x.shape
+        x = pooled_convolution(x.reshape(-1, 1, n_times), temporal)  # (B * C, 40, 1, n_tokens)
+        x = x.squeeze(2).unflatten(0, (n_epochs, n_chans)).transpose(1, 2).contiguous()  # (B, 40, C, n_tokens)
+        x = F.elu_(self[2](x)).flatten(1, 2)  # (B, 40 * C, n_tokens)
+        x = mix(spatial.weight.flatten(1), x) + cast(Tensor, spatial.bias)[:, None]  # (B, 40, n_tokens)
+        return self[7](F.elu_(self[5](x.unsqueeze(2))))
 
 
 class STConv(nn.Sequential):
@@ -149,16 +154,15 @@ class STConv(nn.Sequential):
             nn.AvgPool2d((1, POOL), (1, STRIDE)),
             nn.BatchNorm2d(N_FILTERS),
             nn.ELU(),
-            nn.Dropout(0.5),
+            Dropout(0.5),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the spatial convolution as a matrix product, temporal convolution and pooling as one."""
         spatial, temporal = cast(nn.Conv2d, self[0]), cast(nn.Conv2d, self[3])
-        x = spatial.weight.flatten(1) @ x.squeeze(1) + cast(Tensor, spatial.bias)[:, None]  # (B, 40, n_times)
-        x = self[2](self[1](x.unsqueeze(2)))
-        x = F.conv2d(x, wide_kernel(temporal.weight), temporal.bias, stride=(1, STRIDE))  # (B, 40, 1, n_tokens)
-        return self[7](self[6](self[5](x)))
+        x = mix(spatial.weight.flatten(1), x.squeeze(1)) + cast(Tensor, spatial.bias)[:, None]  # (B, 40, n_times)
+        x = pooled_convolution(F.elu_(self[1](x.unsqueeze(2))).squeeze(2), temporal)  # (B, 40, 1, n_tokens)
+        return self[7](F.elu_(self[5](x)))
 
 
 class PatchEmbedding(nn.Module):
@@ -232,7 +236,7 @@ def projection_head(n_inputs: int, n_outputs: int) -> nn.Sequential:
     n_inputs, n_outputs : int
         Dimensions before and after.
     """
-    residual = nn.Sequential(nn.GELU(), nn.Linear(n_outputs, n_outputs), nn.Dropout(0.5))
+    residual = nn.Sequential(nn.GELU(), nn.Linear(n_outputs, n_outputs), Dropout(0.5))
     last = nn.LayerNorm(n_outputs) if n_outputs >= 16 else Affine(n_outputs)
     return nn.Sequential(nn.Linear(n_inputs, n_outputs), ResidualAdd(residual), last)
 
@@ -244,12 +248,14 @@ class ProjectedEncoder(Encoder):
     ----------
     n_chans, n_times, n_outputs : int
         Channels and samples of an epoch, dimensions of the embedding.
+    n_subjects : int
+        People it learns from.
     enc_eeg : Module
         (B, n_chans, n_times) -> (B, n_tokens * 40).
     """
 
-    def __init__(self, n_chans: int, n_times: int, n_outputs: int, enc_eeg: nn.Module) -> None:
-        super().__init__(n_chans, n_times, n_outputs)
+    def __init__(self, n_chans: int, n_times: int, n_outputs: int, n_subjects: int, enc_eeg: nn.Module) -> None:
+        super().__init__(n_chans, n_times, n_outputs, n_subjects)
         self.enc_eeg = enc_eeg
         self.proj_eeg = projection_head(n_tokens(n_times) * N_FILTERS, n_outputs)
 
@@ -258,6 +264,6 @@ class ProjectedEncoder(Encoder):
         """The bias of the last layer, shape (n_outputs,)."""
         return cast(nn.Parameter, self.proj_eeg[2].bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode (B, n_chans, n_times) to (B, n_outputs)."""
+    def encode(self, x: Tensor) -> Tensor:
+        """Encode (B, n_chans, n_times) to (B, n_outputs) with what all people share."""
         return self.proj_eeg(self.enc_eeg(x))

@@ -14,7 +14,9 @@ class MUSE(ProjectedEncoder):
     ----------
     n_chans, n_times, n_outputs : int
         Channels and samples of an epoch, dimensions of the embedding.
+    n_subjects : int
+        People it learns from.
     """
 
-    def __init__(self, *, n_chans: int, n_times: int, n_outputs: int) -> None:
-        super().__init__(n_chans, n_times, n_outputs, PatchEmbedding(n_chans, "stconv"))
+    def __init__(self, *, n_chans: int, n_times: int, n_outputs: int, n_subjects: int = 1) -> None:
+        super().__init__(n_chans, n_times, n_outputs, n_subjects, PatchEmbedding(n_chans, "stconv"))

@@ -243,7 +243,7 @@ def test_two_outputs_keep_their_magnitude(name: str) -> None:
 
 @pytest.mark.parametrize("n_dims", [1, 2, 7, 8, 63, 64])
 def test_position_code_is_the_published_formula(n_dims: int) -> None:
-    code = PositionCode(n_dims, 11)(torch.zeros(11, 1, n_dims))[:, 0]
+    code = PositionCode(n_dims, 11)(torch.zeros(1, 11, n_dims))[0]
     for t in range(11):
         for i in range(n_dims):
             angle = torch.tensor(t * 10000.0 ** (-2 * (i // 2) / n_dims))
