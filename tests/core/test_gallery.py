@@ -4,9 +4,11 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from necomimi.errors import CheckpointError
@@ -157,7 +159,63 @@ def test_save_and_load_give_the_same_gallery(tmp_path, thumbnails):
     if thumbnails:
         np.testing.assert_array_equal(loaded.thumbnails, gallery.thumbnails)
     assert Gallery.load(tmp_path / "g", thumbnails=False).thumbnails is None
+    gallery.save(tmp_path / "g")  # over itself
     assert sorted(path.name for path in (tmp_path / "g").iterdir()) == ["config.json", "gallery.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
+
+
+def test_a_gallery_replaces_nothing_but_a_gallery(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        make().save(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_a_gallery_of_an_earlier_version_loads(tmp_path):
+    make().save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["blur_levels"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert Gallery.load(tmp_path).levels is None
+
+
+def with_levels() -> Gallery:
+    levels = np.random.default_rng(2).normal(size=(4, 3, 6)).astype(np.float32)
+    levels /= np.linalg.norm(levels, axis=2, keepdims=True)
+    return Gallery(LABELS, FILES, levels[:, 0], "test:space?levels=1,3,9", levels=levels, blur_levels=(1, 3, 9))
+
+
+def test_levels_stay_with_their_items_on_disk_and_in_a_selection(tmp_path):
+    gallery = with_levels()
+    assert gallery.levels is not None
+    gallery.save(tmp_path / "g")
+    loaded = Gallery.load(tmp_path / "g")
+    np.testing.assert_array_equal(loaded.levels, gallery.levels)
+    assert loaded.blur_levels == (1, 3, 9)
+    part = loaded.select([3, 1])
+    np.testing.assert_array_equal(part.levels, gallery.levels[[3, 1]])
+    np.testing.assert_array_equal(part.embeddings, gallery.levels[[3, 1], 0])
+    assert part.blur_levels == (1, 3, 9)
+    with pytest.raises(ValueError, match="read-only"):
+        part.levels[0] = 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"blur_levels": (1, 3)}, r"\(4, 2, 6\)"),
+        ({"blur_levels": (3, 9, 15)}, "the sharp level 1 first"),
+        ({"levels": None}, "without embeddings"),
+        ({"levels": with_levels().levels.astype(np.float64)}, "float64"),
+        ({"levels": with_levels().levels * 2}, "levels with norms"),
+        ({"embeddings": with_levels().levels[:, 1]}, "not its first level"),
+        ({"labels": LABELS[1:]}, "3 labels, 4 files"),
+        ({"files": ["../secret.jpg", *FILES[1:]]}, "secret"),
+    ],
+)
+def test_parts_that_disagree_are_refused_in_words(changes, words):
+    with pytest.raises(CheckpointError, match=words):
+        replace(with_levels(), **changes)
 
 
 def test_file_hash_depends_on_the_order():
@@ -173,14 +231,28 @@ def edit_config(path, **changes):
 
 def edit_tensors(path, **changes):
     file = path / "gallery.safetensors"
-    save_file(load_file(file) | changes, file)
+    with safe_open(file, framework="numpy") as tensors:
+        signature = tensors.metadata()
+    save_file(load_file(file) | changes, file, metadata=signature)
+
+
+def unsign(path):
+    file = path / "gallery.safetensors"
+    save_file(load_file(file), file)
+
+
+def drop_tensor(path, name):
+    file = path / "gallery.safetensors"
+    with safe_open(file, framework="numpy") as tensors:
+        signature = tensors.metadata()
+    save_file({key: value for key, value in load_file(file).items() if key != name}, file, metadata=signature)
 
 
 DAMAGE = {
-    "no config": (lambda p: (p / "config.json").unlink(), "no gallery at"),
+    "no config": (lambda p: (p / "config.json").unlink(), r"holds no config\.json"),
     "config is not JSON": (lambda p: (p / "config.json").write_text("{"), "is damaged"),
-    "foreign": (lambda p: edit_config(p, format="necomimi-decoder"), "is not a gallery"),
-    "later version": (lambda p: edit_config(p, version=2), "gallery version 2"),
+    "foreign": (lambda p: edit_config(p, format="necomimi-decoder"), "'necomimi-gallery'"),
+    "later version": (lambda p: edit_config(p, version=2), "has version 2"),
     "no tensors": (lambda p: (p / "gallery.safetensors").unlink(), "is damaged"),
     "cut short": (
         lambda p: (p / "gallery.safetensors").write_bytes((p / "gallery.safetensors").read_bytes()[:-9]),
@@ -188,12 +260,14 @@ DAMAGE = {
     ),
     "files swapped": (lambda p: edit_config(p, files=[FILES[1], FILES[0], *FILES[2:]]), "was changed after"),
     "label changed": (lambda p: edit_config(p, labels=["wolf", *LABELS[1:]]), "was changed after"),
-    "label missing": (lambda p: edit_config(p, labels=LABELS[1:]), "3 labels, 4 files"),
+    "label missing": (lambda p: edit_config(p, labels=LABELS[1:]), "was changed after"),
     "labels are numbers": (lambda p: edit_config(p, labels=[1, 2, 3, 4]), "not a list of strings"),
-    "path leaves the folder": (lambda p: edit_config(p, files=["../secret.jpg", *FILES[1:]]), "secret"),
     "not of unit norm": (lambda p: edit_tensors(p, embeddings=np.ones((4, 6), np.float32)), "norms from"),
     "not finite": (lambda p: edit_tensors(p, embeddings=np.full((4, 6), np.nan, np.float32)), "norms from"),
-    "tensors of another gallery": (lambda p: edit_tensors(p), "was changed after"),  # the same, but unsigned
+    "tensors of another gallery": (lambda p: unsign(p), "was changed after"),
+    "no embeddings": (lambda p: drop_tensor(p, "embeddings"), "is damaged"),
+    "levels of nothing": (lambda p: edit_config(p, blur_levels=[1, 3]), "without embeddings"),
+    "levels are a number": (lambda p: edit_config(p, blur_levels=3), "is damaged"),
     "thumbnails of another size": (
         lambda p: edit_tensors(p, thumbnails=np.zeros((4, 9, 9, 3), np.uint8)),
         "thumbnails",

@@ -158,7 +158,7 @@ def test_told_to_end_it_ends_well(number: signal.Signals, tmp_path: Path) -> Non
     ("arguments", "words"),
     [
         (["--feed", "nonsense"], "feed address 'nonsense'"),
-        (["--gallery", "/nowhere"], "no gallery at /nowhere"),
+        (["--gallery", "/nowhere"], "/nowhere is not a directory"),
         (["--screenshot", "/nowhere/x.png"], "no such folder"),
         (["--theme", "pink"], "pink"),
         (["--seconds", "0"], "0.1"),
@@ -176,7 +176,7 @@ def test_a_foreign_gallery_is_refused(feed: tuple[str, Path], tmp_path: Path) ->
     (tmp_path / "gallery" / "config.json").write_text("{}")
     run = view("--gallery", str(tmp_path))
     assert run.returncode == 2
-    assert "is not a gallery" in run.stderr
+    assert "expected: 'necomimi-gallery'" in run.stderr
 
 
 def test_help_answers_without_qt() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from necomimi.embedders import Embedder, build_embedder
+from necomimi.embedders import EMBEDDED_SPACE, Embedder, build_embedder
 from necomimi.errors import CheckpointError, ConfigError, DatasetError
 from necomimi.gallery import Gallery
 from necomimi.offline.embed import command, embed_folder, picture_files
@@ -45,6 +45,22 @@ def test_order_labels_and_embeddings(folder: Path, embedder: Embedder) -> None:
     assert similarity[0, 1] > similarity[0, 2:].max()  # two pictures of one thing are alike
     assert gallery.thumbnails is not None
     assert gallery.thumbnails.shape[0] == 6
+
+
+def test_levels_of_a_folder_are_those_of_each_picture(folder: Path) -> None:
+    embedder = build_embedder("embedded", layer=5)
+    gallery = embed_folder(folder, embedder, 4, (1, 9, 31))
+    assert gallery.space == f"{EMBEDDED_SPACE}?layer=5&levels=1,9,31"
+    assert gallery.blur_levels == (1, 9, 31)
+    assert gallery.levels is not None
+    for item, file in enumerate(gallery.files):
+        with Image.open(folder / file) as picture:
+            expected = embedder.embed_levels([picture], (1, 9, 31))[0]
+        np.testing.assert_allclose(gallery.levels[item], expected, atol=1e-5)
+    np.testing.assert_array_equal(gallery.embeddings, gallery.levels[:, 0])
+    sharp = embed_folder(folder, embedder, 4)
+    assert (sharp.space, sharp.levels) == (f"{EMBEDDED_SPACE}?layer=5", None)
+    np.testing.assert_array_equal(sharp.embeddings, gallery.embeddings)
 
 
 def test_a_flat_folder_is_labelled_by_its_files(tmp_path: Path) -> None:
@@ -90,6 +106,18 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
         run(folder, folder)
     with pytest.raises(ConfigError, match="PICTURES OUT"):
         run(folder)
+    run(folder, tmp_path / "levels", "--levels", "1,3", "--layer", 1)
+    levels = Gallery.load(tmp_path / "levels").levels
+    assert levels is not None
+    assert levels.shape == (6, 2, 16)
     with pytest.raises(ConfigError, match="crystal"):
         run(folder, tmp_path / "new", "--model", "crystal:ball")
+    with pytest.raises(ConfigError, match="odd kernel sizes"):
+        run(folder, tmp_path / "new", "--levels", "2,4")
+    with pytest.raises(ConfigError, match="at most 447"):
+        run(folder, tmp_path / "new", "--levels", "1,449")
+    with pytest.raises(ConfigError, match="1 to 16"):
+        run(folder, tmp_path / "new", "--layer", 17)
+    with pytest.raises(ConfigError, match="with --labels"):
+        run("--labels", tmp_path / "labels.txt", tmp_path / "new", "--layer", 3)
     assert not (tmp_path / "new").exists()
