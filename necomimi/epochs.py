@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from necomimi.checkpoint import read_config, write_config
-from necomimi.errors import DatasetError
+from necomimi.errors import DatasetError, NecomimiError
 from necomimi.preprocessing import Preprocessor
+from necomimi.safe_pickle import release_pages
 
 __all__ = ["EpochSet", "Epochs", "EpochsWriter", "Trial"]
 
 VERSION = 1
 COLUMNS = ("label", "picture", "session", "repetition", "onset")
+BLOCK_BYTES = 2**26  # of epochs averaged at once
+NOTES = "unfinished"  # the folder of what a writer must remember until it is done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +81,21 @@ class EpochSet:
     def averaged(self) -> EpochSet:
         """Return one epoch per picture (or label): the mean over its repetitions, in order of first appearance."""
         row_of: dict[str, int] = {}
-        rows = np.array([row_of.setdefault(name, len(row_of)) for name in self.names])
-        first = np.unique(rows, return_index=True)[1]
+        rows = np.array([row_of.setdefault(name, len(row_of)) for name in self.names], dtype=np.int64)
+        first, counts = np.unique(rows, return_index=True, return_counts=True)[1:]
+        order = np.argsort(rows, kind="stable")
+        ranks = np.empty(len(rows), dtype=np.int64)  # how often the picture came before
+        ranks[order] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         data = np.zeros((len(first), *self.data.shape[1:]), dtype=np.float32)
-        for i, row in enumerate(rows):
-            data[row] += self.data[i]
-        data /= np.bincount(rows)[:, None, None]
+        size = max(1, BLOCK_BYTES // max(1, data[:1].nbytes))
+        for begin in range(0, len(rows), size):
+            part = slice(begin, begin + size)
+            block = np.asarray(self.data[part])
+            for rank in np.unique(ranks[part]):  # no picture twice among epochs of one rank
+                (chosen,) = np.nonzero(ranks[part] == rank)
+                data[rows[part][chosen]] += block[chosen]
+            release_pages(self.data)
+        data /= counts[:, None, None].astype(np.float32)
         return self._rows(first, data)
 
     def _rows(self, rows: NDArray[np.int64], data: NDArray[np.float32]) -> EpochSet:
@@ -109,6 +122,10 @@ class Epochs:
     source : str
         What they were made from, in words.
     path : Path
+    subject : str
+        Whose they are, for example "sub-01"; "" where that is not known.
+    transductive : bool
+        Whether the whitening has seen the test epochs.
     """
 
     train: EpochSet
@@ -116,6 +133,8 @@ class Epochs:
     preprocessor: Preprocessor
     source: str
     path: Path
+    subject: str = ""
+    transductive: bool = False
 
     @classmethod
     def load(cls, path: Path | str) -> Epochs:
@@ -140,6 +159,8 @@ class Epochs:
             preprocessor=preprocessor,
             source=str(config.get("source", "")),
             path=path,
+            subject=str(config.get("subject", "")),
+            transductive=config.get("transductive") is True,
         )
 
 
@@ -178,46 +199,87 @@ def _load_split(path: Path, split: str, preprocessor: Preprocessor) -> EpochSet:
 class EpochsWriter:
     """Write an epochs directory; it appears under its name only when it is whole.
 
-    Use in a with block: `create` an array per split, fill it, then `finish`. Left without `finish`, nothing remains.
+    Use in a with block: `create` an array per split, fill it, then `finish`. Left without `finish`, nothing remains;
+    but with a `key`, what an interruption or a kill leaves stays, and the next writer with the same key goes on in it.
 
     Parameters
     ----------
     path : Path
         The directory to make; an epochs directory there is replaced, anything else is refused.
+    key : dict
+        Everything that decides what is written, as JSON can hold it.
+
+    Attributes
+    ----------
+    notes : Path
+        A folder, gone when the directory is whole, for what the next writer with the same key should know. Empty
+        unless this writer goes on.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: dict[str, Any] | None = None) -> None:
         if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (path / "config.json").is_file())):
             raise DatasetError(f"{path} exists and is not an epochs directory", "a new name", "choose another OUT")
         if path.is_dir() and any(path.iterdir()):
             read_config(path, "epochs", VERSION)
         self.path = path
         self.partial = path.with_name(f"{path.name}.partial")
+        self.notes = self.partial / NOTES
+        self._key = None if key is None else json.dumps(key, sort_keys=True)
         self._splits: list[str] = []
+        self._goes_on = False
 
     def __enter__(self) -> EpochsWriter:
-        shutil.rmtree(self.partial, ignore_errors=True)
-        self.partial.mkdir(parents=True)
+        key = self.notes / "key.json"
+        self._goes_on = self._key is not None and key.is_file() and key.read_text(encoding="utf-8") == self._key
+        if not self._goes_on:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self.notes.mkdir(parents=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.partial, ignore_errors=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What stopped at a mistake of the user's starts afresh once that is put right.
+        if self._key is None or kind is None or issubclass(kind, NecomimiError):
+            shutil.rmtree(self.partial, ignore_errors=True)
 
     def create(self, split: str, trials: Sequence[Trial], n_channels: int, n_times: int) -> NDArray[np.float32]:
         """Return the mapped array of one split, shape (n_epochs, n_channels, n_times), to be filled in place."""
+        self._splits.append(split)
+        path = self.partial / f"{split}.npy"
+        if self._goes_on:
+            return np.lib.format.open_memmap(path, mode="r+")
         with (self.partial / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, delimiter="\t", lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows([getattr(trial, name) for name in COLUMNS] for trial in trials)
-        self._splits.append(split)
         shape = (len(trials), n_channels, n_times)
-        return np.lib.format.open_memmap(self.partial / f"{split}.npy", mode="w+", dtype=np.float32, shape=shape)
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
 
-    def finish(self, preprocessor: Preprocessor, source: str, **facts: Any) -> None:
-        """Write the preprocessing and the config, and give the directory its name."""
+    def keep(self) -> None:
+        """Let what stands so far survive an interruption: the arrays are made, and the key is known."""
+        if self._key is not None and not self._goes_on:
+            (self.notes / "key.json").write_text(self._key, encoding="utf-8")
+
+    def finish(
+        self, preprocessor: Preprocessor, source: str, *, subject: str = "", transductive: bool = False, **facts: Any
+    ) -> None:
+        """Write the preprocessing and the config, and give the directory its name.
+
+        Parameters
+        ----------
+        preprocessor : Preprocessor
+        source : str
+            What the epochs were made from, in words.
+        subject : str
+            As in `Epochs`.
+        transductive : bool
+            As in `Epochs`.
+        **facts
+            Further fields of the config.
+        """
         preprocessor.save_matrix(self.partial / "preprocessing.safetensors")
-        fields = {"source": source, "splits": self._splits, "preprocessing": preprocessor.to_config(), **facts}
-        write_config(self.partial, "epochs", VERSION, fields)
+        fields = {"source": source, "subject": subject, "transductive": transductive, "splits": self._splits}
+        write_config(self.partial, "epochs", VERSION, {**fields, "preprocessing": preprocessor.to_config(), **facts})
+        shutil.rmtree(self.notes)
         if self.path.exists():
             shutil.rmtree(self.path)
         self.partial.rename(self.path)

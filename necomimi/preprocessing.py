@@ -93,6 +93,7 @@ def ledoit_wolf(data: NDArray[Any]) -> NDArray[np.float64]:
     Parameters
     ----------
     data : ndarray, shape (n_epochs, n_channels, n_times)
+        Of float32, the products over time are taken in float32, everything else in float64.
 
     Returns
     -------
@@ -103,14 +104,15 @@ def ledoit_wolf(data: NDArray[Any]) -> NDArray[np.float64]:
     ----------
     Ledoit & Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices.
     """
-    x = np.asarray(data, dtype=np.float64)
+    x = np.asarray(data)
+    x = x.astype(np.result_type(x, np.float32), copy=False)
     x = x - x.mean(axis=-1, keepdims=True)
     _, n_channels, n_times = x.shape
-    covariance = x @ x.transpose(0, 2, 1) / n_times
+    covariance = (x @ x.transpose(0, 2, 1)).astype(np.float64) / n_times
     mean_variance = np.trace(covariance, axis1=1, axis2=2) / n_channels
     norm = np.einsum("nij,nij->n", covariance, covariance)
     delta = norm - n_channels * mean_variance**2
-    power = np.einsum("nct,nct->nt", x, x)
+    power = np.einsum("nct,nct->nt", x, x).astype(np.float64)
     beta = (np.einsum("nt,nt->n", power, power) / n_times - norm) / n_times
     with np.errstate(invalid="ignore", divide="ignore"):
         shrinkage = np.where(delta > 0, np.clip(np.minimum(beta, delta) / delta, 0.0, 1.0), 0.0)

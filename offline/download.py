@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -23,6 +22,7 @@ from necomimi.errors import ConfigError, DatasetError, NecomimiError
 from .fetching import PATIENCE, FetchError, Patience, Remote, fetch, part_path
 from .layout import KINDS, N_SUBJECTS, Target, absent, place, targets
 from .mirrors import Entry, File, Listing, Mirrors, entries, load_mirrors
+from .subject_numbers import numbers_in
 from .unpacking import unpack
 
 __all__ = ["command", "download"]
@@ -159,14 +159,10 @@ def download(
 def _numbers(text: str, dataset: str) -> tuple[int, ...]:
     """Return the subjects that "1-3,5" means."""
     highest = N_SUBJECTS[dataset]
-    numbers: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if not 1 <= first <= last <= highest:
-            raise ConfigError(f"--subjects {text}", f"numbers from 1 to {highest}, such as 1-{highest} or 1,2")
-        numbers.update(range(first, last + 1))
-    return tuple(sorted(numbers))
+    numbers = numbers_in(text)
+    if numbers is None or numbers[-1] > highest:
+        raise ConfigError(f"--subjects {text}", f"numbers from 1 to {highest}, such as 1-{highest} or 1,2")
+    return numbers
 
 
 def _show(wanted: Sequence[Target], out: Path) -> None:

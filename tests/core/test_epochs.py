@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from necomimi.epochs import Epochs, EpochsWriter, Trial
+from necomimi.epochs import Epochs, EpochSet, EpochsWriter, Trial
 from necomimi.errors import CheckpointError, DatasetError
 from necomimi.preprocessing import Preprocessor
 
@@ -49,6 +51,65 @@ def test_averaging_joins_repetitions_of_one_picture(tmp_path: Path) -> None:
     averaged = Epochs.load(tmp_path / "e").train.averaged()
     assert averaged.pictures == ("1_cat/a.jpg", "2_dog/a.jpg", "1_cat/b.jpg")
     np.testing.assert_allclose(averaged.data, [(data[0] + data[2]) / 2, data[1], data[3]], rtol=1e-6)
+
+
+def test_averaging_is_the_mean_whatever_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    names = tuple(f"{i}.jpg" for i in rng.integers(0, 9, size=50))
+    data = rng.normal(size=(50, 3, 4)).astype(np.float32)
+    numbers = np.arange(50)
+    epochs = EpochSet(
+        data=data, labels=names, pictures=names, sessions=numbers, repetitions=numbers, onsets=numbers * 1.0
+    )
+    for block in (1, 7 * data[:1].nbytes, 2**30):
+        monkeypatch.setattr("necomimi.epochs.BLOCK_BYTES", block)
+        averaged = epochs.averaged()
+        assert averaged.pictures == tuple(dict.fromkeys(names))
+        rows = [[i for i, other in enumerate(names) if other == name] for name in averaged.names]
+        expected = [data[own].mean(axis=0) for own in rows]
+        np.testing.assert_allclose(averaged.data, expected, rtol=1e-5, atol=1e-6)
+        assert list(averaged.onsets) == [names.index(name) for name in averaged.names]
+
+
+def test_whose_epochs_and_whether_the_whitening_saw_the_test_set(tmp_path: Path) -> None:
+    write(tmp_path / "e")
+    assert (Epochs.load(tmp_path / "e").subject, Epochs.load(tmp_path / "e").transductive) == ("", False)
+    config = tmp_path / "e" / "config.json"
+    fields = json.loads(config.read_text())
+    del fields["subject"], fields["transductive"]  # as directories were before
+    config.write_text(json.dumps(fields))
+    assert (Epochs.load(tmp_path / "e").subject, Epochs.load(tmp_path / "e").transductive) == ("", False)
+    with EpochsWriter(tmp_path / "e") as writer:
+        writer.create("train", TRIALS, 2, 10)[:] = 1.0
+        writer.finish(PREPROCESSOR, "a test", subject="sub-03", transductive=True)
+    assert (Epochs.load(tmp_path / "e").subject, Epochs.load(tmp_path / "e").transductive) == ("sub-03", True)
+
+
+def test_with_the_same_key_an_interrupted_writer_is_followed(tmp_path: Path) -> None:
+    def begin(key: dict | None, error: type[BaseException]) -> bool:
+        goes_on = False
+        with suppress(error), EpochsWriter(tmp_path / "e", key) as writer:
+            array = writer.create("train", TRIALS, 2, 10)
+            goes_on = bool(array.any())
+            array[:] = 1.0
+            writer.keep()
+            raise error("stop")
+        return goes_on
+
+    assert not begin({"a": 1}, KeyboardInterrupt)
+    assert begin({"a": 1}, KeyboardInterrupt)
+    assert not begin({"a": 2}, KeyboardInterrupt)
+    assert begin({"a": 2}, DatasetError)
+    assert not list(tmp_path.iterdir())
+    assert not begin({"a": 2}, OSError)
+    with EpochsWriter(tmp_path / "e", {"a": 2}) as writer:
+        assert writer.create("train", TRIALS, 2, 10).any()
+        writer.finish(PREPROCESSOR, "a test")
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+    assert sorted(path.name for path in (tmp_path / "e").iterdir()) == [
+        "config.json", "preprocessing.safetensors", "train.npy", "train.tsv",
+    ]  # fmt: skip
+    assert Epochs.load(tmp_path / "e").train.labels == ("cat", "dog", "cat", "cat")
 
 
 def test_left_unfinished_nothing_remains_and_the_old_one_stays(tmp_path: Path) -> None:

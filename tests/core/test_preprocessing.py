@@ -91,6 +91,9 @@ def test_ledoit_wolf_is_sklearns() -> None:
     data = rng.normal(size=(6, 8, 50)) * rng.uniform(0.1, 3, size=(6, 8, 1)) + 5
     expected = [sklearn_ledoit_wolf(epoch.T)[0] for epoch in data]
     np.testing.assert_allclose(ledoit_wolf(data), expected, rtol=1e-9)
+    single = ledoit_wolf(data.astype(np.float32))
+    assert single.dtype == np.float64
+    assert np.abs(single - expected).max() < 1e-5 * np.abs(expected).max()
 
 
 def test_whitening_whitens() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from necomimi import lsl, xdf
 from necomimi.errors import DatasetError, NecomimiError
-from necomimi.offline.preprocess import Window, preprocess_recording
+from necomimi.offline.cutting import Window
+from necomimi.offline.recorded import preprocess_recording
 from necomimi.realtime.outlets import DECISIONS_SOURCE_ID
 from necomimi.recordings import Recording, open_recording
 from necomimi.replay.recording import recording_timeline

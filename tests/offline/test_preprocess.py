@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import mne
@@ -9,10 +13,15 @@ import numpy as np
 import pytest
 from scipy.linalg import fractional_matrix_power
 from sklearn.covariance import ledoit_wolf
+from typer.testing import CliRunner
 
+from necomimi.cli import app
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError, DatasetError
-from necomimi.offline.preprocess import Window, preprocess_recording, preprocess_things
+from necomimi.offline import whitening
+from necomimi.offline.cutting import Window
+from necomimi.offline.recorded import preprocess_recording
+from necomimi.offline.things_raw import preprocess_things
 from necomimi.things_eeg2 import (
     MODEL_CH_NAMES,
     RAW_CH_NAMES,
@@ -26,9 +35,7 @@ SFREQ = 1000.0
 N_CONCEPTS, N_PICTURES, N_TEST = 3, 2, 2
 
 
-def write_session(root: Path, session: int, rng: np.random.Generator) -> dict[str, list[tuple[int, int]]]:
-    """Write one session; return (sample, code) of its events by split."""
-    sent = {}
+def write_session(root: Path, session: int, rng: np.random.Generator, subject: int = 1) -> None:
     for split, codes in (
         ("training", [1, 2, 3, 4, 5, 6, 99999] * 2 + [3]),  # one picture has a surplus repetition
         ("test", [1, 2] * 3 + [99999, 2]),
@@ -39,12 +46,10 @@ def write_session(root: Path, session: int, rng: np.random.Generator) -> dict[st
         data[-1] = 0
         samples = 1000 + 200 * np.arange(len(codes))
         data[-1, samples] = codes
-        path = raw_path(root, 1, session, split)
+        path = raw_path(root, subject, session, split)
         path.parent.mkdir(parents=True, exist_ok=True)
         with RawWriter(path, n, RAW_CH_NAMES, SFREQ, ["eeg"] * 63 + ["stim"], np.float64) as writer:
             writer.write(data, 0)
-        sent[split] = [(int(s), int(c)) for s, c in zip(samples, codes, strict=True) if c != 99999]
-    return sent
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,11 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for session in (1, 2):
         write_session(root, session, rng)
+    write_pictures(root)
+    return root
+
+
+def write_pictures(root: Path) -> None:
     (root / "image_set").mkdir()
     save_metadata(
         root / "image_set" / "image_metadata.npy",
@@ -63,7 +73,6 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Path:
             test_files=("left.jpg", "right.jpg"),
         ),
     )
-    return root
 
 
 def plain_recipe(root: Path, session: int, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -79,7 +88,7 @@ def plain_recipe(root: Path, session: int, split: str) -> tuple[np.ndarray, np.n
     return epochs.events[:, 2], epochs.events[:, 0], epochs.get_data()[..., 50:]
 
 
-@pytest.mark.parametrize("whiten", ["pooled", "session", "none"])
+@pytest.mark.parametrize("whiten", ["pooled", "session", "transductive", "none"])
 def test_things_is_the_plain_recipe(subject: Path, tmp_path: Path, whiten) -> None:
     fitted = preprocess_things(subject, tmp_path / "e", subject=1, whiten=whiten)
     epochs = Epochs.load(tmp_path / "e")
@@ -94,6 +103,12 @@ def test_things_is_the_plain_recipe(subject: Path, tmp_path: Path, whiten) -> No
         rows = np.isin(samples, np.round(kept[session] * SFREQ).astype(int))
         plain[session] = (codes[rows], samples[rows], data[rows])
         sigma[session] = np.mean([ledoit_wolf(epoch.T)[0] for epoch in data[rows]], axis=0)
+        if whiten == "transductive":
+            _, samples, data = plain_recipe(subject, session, "test")
+            rows = np.isin(samples, np.round(epochs.test.onsets[epochs.test.sessions == session] * SFREQ).astype(int))
+            sigma[session] = (sigma[session] + np.mean([ledoit_wolf(e.T)[0] for e in data[rows]], axis=0)) / 2
+    assert epochs.transductive is (whiten == "transductive")
+    assert epochs.subject == "sub-01"
     pooled = np.mean([sigma[1], sigma[2]], axis=0)
     for split, epoch_set in (("training", epochs.train), ("test", epochs.test)):
         for session in (1, 2):
@@ -139,6 +154,107 @@ def test_whitening_never_sees_the_test_set(subject: Path, tmp_path: Path) -> Non
     finally:
         path.write_bytes(original)
     np.testing.assert_array_equal(before.spatial, after.spatial)
+
+
+# Sessions and subjects
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from necomimi.offline import things_raw, whitening
+write, left = whitening._Store.write, [int(sys.argv[3])]
+
+def dying_write(self, rows, epochs):
+    if not left[0]:
+        epochs = epochs[:1]  # killed in the middle of a block
+        rows = rows[:1]
+    write(self, rows, epochs)
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+
+whitening._Store.write = dying_write
+things_raw.preprocess_things(Path(sys.argv[1]), Path(sys.argv[2]), subject=1, whiten="session")
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+# Two sessions of training and two of test: one block each is cut, then one each is whitened.
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+@pytest.mark.parametrize(
+    ("writes", "cut_again"),
+    [(0, {"train-1", "train-2", "test-1", "test-2"}), (1, {"train-2", "test-1", "test-2"}), (5, {"train-2"})],
+)
+def test_a_killed_run_goes_on_with_what_is_whole(
+    subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int, cut_again: set[str]
+) -> None:
+    preprocess_things(subject, tmp_path / "whole", subject=1, whiten="session")
+    died = subprocess.run(
+        [sys.executable, "-c", DYING, str(subject), str(tmp_path / "e"), str(writes)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert not (tmp_path / "e").exists()
+    cut, cut_part = [], whitening._Run._cut_part
+    monkeypatch.setattr(
+        whitening._Run,
+        "_cut_part",
+        lambda self, part: cut.append(f"{part.split}-{part.session}") or cut_part(self, part),
+    )
+    preprocess_things(subject, tmp_path / "e", subject=1, whiten="session")
+    assert set(cut) == cut_again
+    assert contents(tmp_path / "e") == contents(tmp_path / "whole")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_other_settings_start_afresh(subject: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", DYING, str(subject), str(tmp_path / "e"), "5"], capture_output=True)
+    assert (tmp_path / "e.partial").is_dir()
+    window = Window(sfreq=125.0)
+    preprocess_things(subject, tmp_path / "e", subject=1, window=window)
+    preprocess_things(subject, tmp_path / "whole", subject=1, window=window)
+    assert contents(tmp_path / "e") == contents(tmp_path / "whole")
+
+
+def test_a_subject_that_fails_is_named_and_the_rest_go_on(tmp_path: Path) -> None:
+    root, rng = tmp_path / "raw", np.random.default_rng(3)
+    for number, numbers in ((1, (1, 2)), (2, (1,)), (3, (1, 2)), (4, (1, 2))):
+        for session in numbers:
+            write_session(root, session, rng, number)
+    write_pictures(root)
+    damaged = raw_path(root, 3, 2, "training")
+    damaged.write_bytes(damaged.read_bytes()[:5000])
+    (root / "sub-05").mkdir()
+    result = CliRunner().invoke(app, ["preprocess", str(root), str(tmp_path / "out"), "--subject", "all"])
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert "sub-02: " in said
+    assert "has no ses-02" in said
+    assert "sub-03: " in said
+    assert "damaged or cut short" in said
+    assert "sub-05 has no sessions" in said
+    assert "3 of 5 subjects failed" in said
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sub-01", "sub-04"]
+    assert Epochs.load(tmp_path / "out" / "sub-04").subject == "sub-04"
+    few = CliRunner().invoke(app, ["preprocess", str(root), str(tmp_path / "few"), "--subject", "1,7"])
+    assert few.exit_code == 1
+    assert "no subject 7" in few.stderr
+    assert [path.name for path in (tmp_path / "few").iterdir()] == ["sub-01"]
+
+
+def test_a_subject_without_test_epochs_cannot_be_transductive(tmp_path: Path) -> None:
+    write_recording(tmp_path / "r_raw.fif")
+    with pytest.raises(ConfigError, match="transductive"):
+        preprocess_recording(tmp_path / "r_raw.fif", tmp_path / "e", window=Window(tmax=0.5), whiten="transductive")
+    assert not list(tmp_path.glob("e*"))
+
+
+# Recordings
 
 
 def write_recording(path: Path, n_events: int = 40) -> mne.io.RawArray:

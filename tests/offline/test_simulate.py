@@ -14,8 +14,8 @@ from PIL import Image
 from necomimi.embedders import build_embedder
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError, DatasetError
-from necomimi.offline.preprocess import preprocess_things
 from necomimi.offline.simulate import PRESETS, SimulationSettings, command, simulate
+from necomimi.offline.things_raw import preprocess_things
 from necomimi.things_eeg2 import (
     RAW_CH_NAMES,
     ImageMetadata,
