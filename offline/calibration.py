@@ -14,7 +14,6 @@ from necomimi.gallery import Gallery
 
 from .averaging import group_repetitions
 from .objective import Judge, fit_temperature
-from .truncation import truncate
 
 __all__ = ["Calibration", "calibrate", "fit_averaging"]
 
@@ -49,8 +48,7 @@ class Calibration:
 
 
 def calibrate(
-    embed: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    data: NDArray[np.float32],
+    embed: Callable[[NDArray[np.int64], int | None], NDArray[np.float32]],
     items: NDArray[np.intp],
     gallery: Gallery,
     *,
@@ -62,10 +60,9 @@ def calibrate(
     Parameters
     ----------
     embed : callable
-        Epochs -> unit-norm embeddings, shape (n, n_dims).
-    data : ndarray of float32, shape (n, n_channels, n_times)
-        Held-out presentations, preprocessed.
-    items : ndarray of int, shape (n,)
+        Numbers of held-out presentations, and how many samples of each have arrived (None: all) -> unit-norm
+        embeddings, shape (n, n_dims).
+    items : ndarray of int, shape (n_presentations,)
         The item of `gallery` that each presentation showed.
     gallery : Gallery
         What the answers are chosen from: the held-out items.
@@ -75,19 +72,19 @@ def calibrate(
         Of the groups drawn.
     """
     judge = Judge(gallery.embeddings, gallery.item_classes, items)
-    vectors = embed(data)
+    vectors = embed(np.arange(len(items)), None)
     logit_scale, _ = fit_temperature(judge, vectors)
-    some = np.arange(0, len(data), -(-len(data) // MAX_EARLY))
-    part, judge_part = data[some], replace(judge, targets=items[some])
+    some = np.arange(0, len(items), -(-len(items) // MAX_EARLY))
+    judge_part = replace(judge, targets=items[some])
     early_scales = tuple(
-        (until, fit_temperature(judge_part, embed(truncate(part, n_times)))[0]) for until, n_times in ends.items()
+        (until, fit_temperature(judge_part, embed(some, n_times))[0]) for until, n_times in ends.items()
     )
     averaging, facts = fit_averaging(vectors, items, gallery, logit_scale, seed)
     return Calibration(
         logit_scale=logit_scale,
         early_scales=early_scales,
         averaging=averaging,
-        facts={"n_presentations": len(data), **facts},
+        facts={"n_presentations": len(items), **facts},
     )
 
 

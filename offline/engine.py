@@ -1,46 +1,35 @@
-"""Train an encoder: epochs, gallery, settings -> a decoder with the best weights, and the last ones."""
+"""Train an encoder: epochs of one or more people, gallery, settings -> a decoder with the best weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from necomimi.decoder import Decoder
-from necomimi.epochs import Epochs, EpochSet
+from necomimi.decoder import Decoder, choose_device
+from necomimi.encoders.braindecode import PREFIX as BRAINDECODE
+from necomimi.epochs import Epochs
 from necomimi.gallery import Gallery
 
-from .calibration import calibrate
+from .calibration import Calibration, calibrate
+from .distributed import joined
 from .holdout import hold_out_blocks, hold_out_concepts
+from .logbook import Logbook
 from .objective import Judge
+from .people import People, pool
+from .resume import RunFile, fingerprint
+from .run import Weights
 from .settings import TrainSettings
+from .stack import Stack
 from .targets import find_targets
-from .trainer import State, Trainer, seeded
+from .trainer import Trainer, TrainStep, seeded
 from .truncation import earliest_sample, ends
 
 __all__ = ["TrainResult", "TrainSettings", "TrainStep", "train_encoder"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainStep:
-    """What one pass over the data gave, for progress displays.
-
-    Parameters
-    ----------
-    done, total : int
-        Passes.
-    loss : float
-        Mean training loss.
-    validation : dict
-        "top1" and "top5"; for labels "log_loss", for two classes "auc"; empty while refitting on all data.
-    """
-
-    done: int
-    total: int
-    loss: float
-    validation: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +40,8 @@ class TrainResult:
     ----------
     decoder : Decoder
         Holds the weights that validation chose.
-    last : dict of Tensor
-        State dict after the last pass.
+    last : dict
+        Weights after the last pass: state dicts by module, "encoder" and, where there is one, "adapter".
     best_validation, last_validation : dict
         What validation said of either.
     best_epoch : int
@@ -62,7 +51,7 @@ class TrainResult:
     """
 
     decoder: Decoder
-    last: State
+    last: Weights
     best_validation: dict[str, float]
     last_validation: dict[str, float]
     best_epoch: int
@@ -70,22 +59,27 @@ class TrainResult:
 
 
 def train_encoder(
-    epochs: Epochs,
+    epochs: Epochs | Sequence[Epochs],
     gallery: Gallery,
     settings: TrainSettings,
     *,
     search: Gallery | None = None,
     on_epoch: Callable[[TrainStep], None] = lambda step: None,
+    folder: Path | None = None,
 ) -> TrainResult:
     """Train an encoder to turn epochs into the embeddings of what was seen.
 
-    Pictures: whole concepts are held out, and the best pass on them is kept. Labels: blocks of trials are held out to
-    choose the number of passes and the temperature, then the encoder is trained again on all trials for as long.
+    Pictures: whole concepts are held out, of all people, and the best pass on them is kept. Labels: blocks of trials
+    are held out to choose the number of passes and the temperature, then the encoder is trained again on all trials for
+    as long.
+
+    Several processes that torchrun or accelerate launch started train together as one: each takes a share of every
+    batch, and the loss compares all of it. The first of them validates and writes; all return the same result.
 
     Parameters
     ----------
-    epochs : Epochs
-        Only the training set is looked at.
+    epochs : Epochs, or a sequence of them
+        Only the training sets are looked at. Several are of several people, each with a layer of their own.
     gallery : Gallery
         The embedding of each picture or label seen.
     settings : TrainSettings
@@ -93,48 +87,65 @@ def train_encoder(
         What the decoder searches; the training gallery where absent.
     on_epoch : callable
         Called after each pass.
+    folder : Path, optional
+        Where the run is kept while it lasts, so that the same call goes on after the end of its process, with the same
+        weights in the end; and where the curves stay, for TensorBoard.
 
     Raises
     ------
     DatasetError
         An epoch's picture is not in the gallery, or nothing can be held out.
+    ConfigError
+        The settings, or the epochs of several people, do not fit each other.
     """
     pictures = any(gallery.files)
-    part = epochs.train
-    if any(part.pictures) and (settings.average is None or settings.average):
-        part = part.averaged()
-    targets = find_targets(part, gallery)
+    given = [epochs] if isinstance(epochs, Epochs) else list(epochs)
+    seen = any(any(one.train.pictures) for one in given)
+    people = pool(given, average=seen and (settings.average is None or settings.average))
+    targets = np.concatenate([find_targets(part, gallery) for part in people.parts])
     concepts = [gallery.labels[item] for item in targets]
-    settings = settings.resolved(len(part), len(set(concepts)), pictures=pictures)
-    if pictures:
-        assert settings.val_concepts is not None
-        train, held = hold_out_concepts(concepts, settings.val_concepts, settings.seed)
-    else:
-        duration = epochs.preprocessor.tmax - epochs.preprocessor.tmin
-        train, held = hold_out_blocks(concepts, part.sessions, part.onsets, duration, settings.val_fraction)
+    settings = settings.resolved(len(targets), len(set(concepts)), pictures=pictures, levels=gallery.levels is not None)
+    if settings.encoder.startswith(BRAINDECODE):  # some of its models want to know the rate, and all take it
+        options = {"sfreq": people.preprocessor.sfreq, **settings.options}
+        settings = settings.model_copy(update={"options": options})
+    train, held = _split(people, concepts, settings, pictures=pictures)
     if settings.shuffle_labels:
         for rows in (train, held):
             targets[rows] = np.random.default_rng(settings.seed).permutation(targets[rows])
-
     items = np.unique(targets[held]) if pictures else np.arange(len(gallery))
-    judge = Judge(gallery.embeddings[items], gallery.item_classes[items], np.searchsorted(items, targets[held]))
-    total = settings.epochs * (1 if pictures else 2)
+    judge = Judge(gallery.embeddings[items], gallery.item_classes[items], np.searchsorted(items, targets[held]), items)
 
-    def report(done: int, loss: float, validation: dict[str, float]) -> None:
-        on_epoch(TrainStep(done=done, total=total, loss=loss, validation=validation))
+    with ExitStack() as stack:
+        processes = stack.enter_context(joined(choose_device(settings.device)))
+        stack.enter_context(seeded(settings.seed))
+        data = [part.data for part in people.parts]
+        trainer = Trainer(data, targets, gallery, settings, earliest_sample(people.preprocessor), processes)
+        learner, files = trainer.learner, dict[str, RunFile]()
+        book: Logbook | None = None
+        if folder is not None:
+            goals = [gallery.embeddings] if gallery.levels is None else [gallery.embeddings, gallery.levels]
+            made = (settings.model_dump(exclude={"device", "wandb"}), processes.size)
+            key = processes.once(lambda: fingerprint(made, arrays=[*data, targets, train, held, *goals]))
+            files = {name: RunFile(folder / f"{name}.run", key) for name in ("fit", "refit")}
+            if processes.rank == 0:
+                book = stack.enter_context(closing(Logbook(folder / "logs", settings)))
 
-    with seeded(settings.seed):
-        trainer = Trainer(part.data, targets, gallery, settings, earliest_sample(epochs.preprocessor))
-        fit = trainer.fit(train, held, judge, report)
-        single, shown = _presentations(epochs.train, part, held, np.searchsorted(items, targets))
-        calibration = calibrate(
-            lambda data: trainer.embed(fit.best, data), epochs.train.data[single], shown, gallery.select(items),
-            ends=ends(epochs.preprocessor), seed=settings.seed,
-        )  # fmt: skip
-        chosen = fit if pictures else trainer.refit(np.arange(len(part)), fit.epoch, report)
-        trainer.encoder.load_state_dict(chosen.best)
+        def report(step: TrainStep) -> None:
+            on_epoch(step)
+            if book is not None:
+                book.write(step)
+
+        fit = trainer.fit(train, held, judge, report, files.get("fit"))
+        learner.load(fit.best)
+        calibration = processes.once(lambda: _calibrate(trainer, people, held, targets, gallery, items))
+        chosen = fit if pictures else trainer.refit(np.arange(len(targets)), fit.epoch, report, files.get("refit"))
+        learner.load(chosen.best)
+        if processes.rank == 0:
+            for file in files.values():
+                file.path.unlink(missing_ok=True)
+    adapter = learner.adapter
     facts = {
-        "settings": settings.model_dump(exclude={"device"}),
+        "settings": settings.model_dump(exclude={"device", "wandb"}),
         "n_train": len(train),
         "n_validation": len(held),
         "refit_on_all": not pictures,
@@ -146,20 +157,23 @@ def train_encoder(
         "history": fit.history,
         "truncated": bool(settings.truncation),
         "calibration": calibration.facts,
-        "source": epochs.source,
+        "source": "; ".join(dict.fromkeys(one.source for one in given)),
     }
     return TrainResult(
         decoder=Decoder(
-            encoder_config=trainer.config,
-            encoder=trainer.encoder,
-            preprocessor=epochs.preprocessor,
-            space=gallery.space,
+            encoder_config=learner.config,
+            encoder=learner.encoder,
+            preprocessor=people.preprocessor,
+            space=adapter.adapted_space(gallery.space) if adapter else gallery.space,
             logit_scale=calibration.logit_scale,
             averaging=calibration.averaging,
             early_scales=calibration.early_scales,
             gallery=search or gallery,
             training=facts,
-            device=trainer.device,
+            adapter=adapter,
+            base_space=gallery.space if adapter else "",
+            subjects=people.spatial,
+            device=learner.device,
         ),
         last=chosen.last,
         best_validation=fit.history[fit.epoch - 1],
@@ -169,13 +183,31 @@ def train_encoder(
     )
 
 
-def _presentations(
-    whole: EpochSet, part: EpochSet, held: NDArray[np.int64], targets: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Return the rows of the held-out single presentations, of which `part` may hold the means, and their targets."""
-    if part is whole:
-        return held, targets[held]
-    names = part.names
-    target_of = {names[row]: targets[row] for row in held}
-    rows = np.array([i for i, name in enumerate(whole.names) if name in target_of])
-    return rows, np.array([target_of[whole.names[row]] for row in rows])
+def _split(
+    people: People, concepts: Sequence[str], settings: TrainSettings, *, pictures: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to train on, and those that are held out."""
+    if pictures:
+        assert settings.val_concepts is not None
+        return hold_out_concepts(concepts, settings.val_concepts, settings.seed)
+    duration = people.preprocessor.tmax - people.preprocessor.tmin
+    return hold_out_blocks(concepts, people.sessions, people.onsets, duration, settings.val_fraction)
+
+
+def _calibrate(
+    trainer: Trainer,
+    people: People,
+    held: NDArray[np.int64],
+    targets: NDArray[np.intp],
+    gallery: Gallery,
+    items: NDArray[np.intp],
+) -> Calibration:
+    """Fit temperatures and averaging on the held-out single presentations, under the present weights."""
+    rows, shown = people.presentations(held, np.searchsorted(items, targets))
+    singles = Stack([single.data for single in people.singles], trainer.device)
+    candidates, adapter = gallery.select(items), trainer.learner.adapter
+    candidates = candidates if adapter is None else adapter.gallery(candidates)
+    return calibrate(
+        lambda some, n_times: trainer.learner.embed(singles, rows[some], n_times), shown, candidates,
+        ends=ends(people.preprocessor), seed=trainer.settings.seed,
+    )  # fmt: skip

@@ -16,7 +16,13 @@ __all__ = ["Judge", "fit_temperature", "info_nce"]
 
 
 def info_nce(
-    estimates: Tensor, candidates: Tensor, targets: Tensor, scale: Tensor, *, both: bool = True, smoothing: float = 0.0
+    estimates: Tensor,
+    candidates: Tensor,
+    targets: Tensor,
+    scale: Tensor | float,
+    *,
+    both: bool = True,
+    smoothing: float = 0.0,
 ) -> Tensor:
     """Contrast estimates [B, F] with candidates [B', F]: logits [B, B'] -> scalar.
 
@@ -30,7 +36,7 @@ def info_nce(
         Unit norm.
     targets : Tensor of int, shape (B,)
         The candidate of each estimate.
-    scale : Tensor, scalar
+    scale : Tensor, scalar, or float
         Factor on the inner products.
     both : bool
         Mean of the two directions; else EEG to image only, as fits a fixed set of classes.
@@ -41,7 +47,7 @@ def info_nce(
     ----------
     Radford et al. (2021), Learning transferable visual models from natural language supervision.
     """
-    logits = scale * estimates @ candidates.T  # [B, B']
+    logits = scale * (estimates @ candidates.T).to(estimates.dtype)  # [B, B']; autocast multiplies in bfloat16
     forward = F.cross_entropy(logits, targets, label_smoothing=smoothing)
     if not both:
         return forward
@@ -63,11 +69,14 @@ class Judge:
         The concept of each candidate: items of one concept are no distractors of each other.
     targets : ndarray of int, shape (n_epochs,)
         The candidate of each held-out epoch.
+    items : ndarray of int, shape (n_candidates,), optional
+        The gallery item that each candidate is, where candidates are to change with an image adapter.
     """
 
     candidates: NDArray[np.float32]
     classes: NDArray[np.intp]
     targets: NDArray[np.intp]
+    items: NDArray[np.intp] | None = None
 
     @property
     def n_ways(self) -> int:

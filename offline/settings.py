@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from necomimi.config import Settings
+from necomimi.errors import ConfigError
 
 __all__ = ["TrainSettings"]
 
@@ -24,7 +25,9 @@ class TrainSettings(Settings):
     epochs : int
         Passes over the training data.
     batch_size : int, optional
-        Epochs per step.
+        Epochs per step, all of which are contrasted with each other.
+    micro_batch : int, optional
+        Most epochs that are encoded at once, where a batch does not fit in memory; costs a third more time.
     lr : float, optional
         Peak learning rate of AdamW, which falls to zero as a cosine.
     weight_decay : float
@@ -36,6 +39,11 @@ class TrainSettings(Settings):
         Label smoothing.
     normalize : bool, optional
         Whether the loss sees EEG embeddings at unit norm, as retrieval does.
+    temperature : "learned" or float
+        What similarities are divided by in the loss; learned from .07 on (Radford et al. 2021), or fixed.
+    adapter : bool, optional
+        Learn an `ImageAdapter` of the gallery's blur levels together with the encoder; where there are levels, by
+        default.
     average : bool, optional
         Train on the mean over the repetitions of each picture.
     val_concepts : int, optional
@@ -48,19 +56,28 @@ class TrainSettings(Settings):
     device : str
         "auto", "cuda", "mps" or "cpu".
     precision : {"auto", "float32", "bfloat16"}
-        Of matrix products in training; "auto" takes bfloat16 on CUDA and on CPUs that have it.
+        Of matrix products in training, and of the epochs and blur levels in memory; "auto" takes bfloat16 on CUDA and
+        on CPUs that have it.
+    compile : bool
+        Compile the encoder (torch.compile; needs a C++ compiler), which takes a minute before the first pass.
+    wandb : str, optional
+        The project of Weights & Biases that curves are sent to, beside TensorBoard's files; the variable WANDB_PROJECT
+        where absent.
     """
 
     encoder: str = "multiblur"
     options: dict[str, Any] = Field(default_factory=dict)
     epochs: int = Field(default=40, ge=1)
     batch_size: int | None = Field(default=None, ge=2)
+    micro_batch: int | None = Field(default=None, ge=1)
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=0.3, ge=0)
     noise: float = Field(default=0.5, ge=0)
     truncation: float | None = Field(default=None, ge=0, le=1)
     smoothing: float = Field(default=0.1, ge=0, lt=1)
     normalize: bool | None = None
+    temperature: Literal["learned"] | PositiveFloat = "learned"
+    adapter: bool | None = None
     average: bool | None = None
     val_concepts: int | None = Field(default=None, ge=2)
     val_fraction: float = Field(default=0.2, gt=0, lt=0.5)
@@ -68,8 +85,10 @@ class TrainSettings(Settings):
     seed: int = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    wandb: str | None = None
 
-    def resolved(self, n_epochs: int, n_concepts: int, *, pictures: bool) -> TrainSettings:
+    def resolved(self, n_epochs: int, n_concepts: int, *, pictures: bool, levels: bool = False) -> TrainSettings:
         """Return the settings with every None replaced.
 
         Parameters
@@ -78,11 +97,25 @@ class TrainSettings(Settings):
             Size of the training set.
         pictures : bool
             Whether the targets are pictures, or only labels.
+        levels : bool
+            Whether the targets are known at several levels of blur.
+
+        Raises
+        ------
+        ConfigError
+            An adapter is wanted, and there are no levels.
         """
+        if self.adapter and not levels:
+            raise ConfigError(
+                "an image adapter is wanted, and the gallery holds no blur levels",
+                "a gallery of several levels",
+                "necomimi embed PICTURES OUT --levels 1,3,9,15",
+            )
         defaults = {
             "batch_size": int(np.clip(n_epochs // 16, 32, 1024)),
             "lr": 2e-3 if self.encoder == "multiblur" else 3e-4,
             "normalize": True,
+            "adapter": levels,
             "average": pictures,
             "truncation": 0.5 if pictures else 0.0,
             "val_concepts": min(150, max(2, n_concepts // 10)) if pictures else None,

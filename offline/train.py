@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 
+from .distributed import is_first_process
 from .engine import TrainResult, TrainSettings, TrainStep, train_encoder
 
 __all__ = ["app", "encoder"]
@@ -35,12 +37,14 @@ def _train() -> None:
     """
 
 
-def galleries_for(epochs: Epochs, training: Path | None, search: Path | None) -> tuple[Gallery, Gallery | None]:
+def galleries_for(
+    epochs: Epochs | Sequence[Epochs], training: Path | None, search: Path | None
+) -> tuple[Gallery, Gallery | None]:
     """Return what the encoder is trained towards and, where it differs, what the decoder will search.
 
     Parameters
     ----------
-    epochs : Epochs
+    epochs : Epochs, or a sequence of them
     training : Path or None
         Gallery of the training pictures; without one the labels themselves are the classes.
     search : Path or None
@@ -51,16 +55,17 @@ def galleries_for(epochs: Epochs, training: Path | None, search: Path | None) ->
     ConfigError
         The epochs have pictures and no gallery is given.
     """
+    people = [epochs] if isinstance(epochs, Epochs) else epochs
     if training is not None:
         gallery = Gallery.load(training)
-    elif any(epochs.train.pictures):
+    elif any(any(epochs.train.pictures) for epochs in people):
         raise ConfigError(
-            f"{epochs.path} holds epochs of pictures, and no gallery of them is given",
+            f"{people[0].path} holds epochs of pictures, and no gallery of them is given",
             "--gallery, the embeddings of the training pictures",
             "make it with: necomimi embed image_set/training_images GALLERY",
         )
     else:
-        gallery = Gallery.from_labels(epochs.train.labels)
+        gallery = Gallery.from_labels([label for epochs in people for label in epochs.train.labels])
     if search is None:
         return gallery, None
     found = Gallery.load(search)
@@ -89,15 +94,23 @@ def _report(result: TrainResult, decoder: Path) -> None:
 
 @app.command("encoder")
 def encoder(
-    epochs: Annotated[Path, typer.Argument(metavar="EPOCHS", help="An epochs directory (necomimi preprocess).")],
-    decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="The decoder directory to make.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="EPOCHS... DECODER",
+            help="Epochs directories (necomimi preprocess), one for each person, and the decoder directory to make.",
+        ),
+    ],
     name: Annotated[str | None, typer.Option("--encoder", help="Which encoder; multiblur by default.")] = None,
     gallery: Annotated[Path | None, typer.Option(help="Gallery of the training pictures.")] = None,
     test_gallery: Annotated[
         Path | None, typer.Option(help="Gallery that the decoder searches; the training gallery by default.")
     ] = None,
     passes: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the data.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=2, help="Epochs per step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=2, help="Epochs per step, compared with each other.")] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(min=1, help="Most epochs encoded at once, where a batch does not fit in memory.")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     average: Annotated[
         bool | None, typer.Option("--average/--single", help="Train on means over repetitions, or on single trials.")
@@ -105,9 +118,19 @@ def encoder(
     truncation: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Share of epochs cut short, to decode unfinished ones.")
     ] = None,
+    adapter: Annotated[
+        bool | None,
+        typer.Option("--adapter/--no-adapter", help="Learn how much of each blur level of the pictures to aim at."),
+    ] = None,
     val_concepts: Annotated[int | None, typer.Option(min=2, help="Concepts held out for validation.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, batches and held-out concepts.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu.")] = None,
+    compile_it: Annotated[
+        bool, typer.Option("--compile", help="Compile the encoder first; needs a C++ compiler.")
+    ] = False,
+    wandb: Annotated[
+        str | None, typer.Option(metavar="PROJECT", help="Send the curves to this project of Weights & Biases too.")
+    ] = None,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="The control: permuted targets must give chance.")
     ] = False,
@@ -115,8 +138,14 @@ def encoder(
 ) -> None:
     """Train an encoder and save it, with its preprocessing and gallery, as a decoder directory.
 
+    With several EPOCHS, one encoder learns from all these people, with a layer of its own for each. A training that was
+    killed goes on when the same command is given again. Curves: tensorboard --logdir DECODER.training
+
     Example: necomimi train encoder epochs decoder --gallery training-gallery --test-gallery test-gallery
     """
+    if len(paths) < 2:
+        raise ConfigError(f"only {paths[0]} is given", "EPOCHS... DECODER: at least two directories")
+    *sources, decoder = paths
     settings = load_settings(
         TrainSettings,
         config,
@@ -124,19 +153,24 @@ def encoder(
             "encoder": name,
             "epochs": passes,
             "batch_size": batch_size,
+            "micro_batch": micro_batch,
             "lr": lr,
             "average": average,
             "truncation": truncation,
+            "adapter": adapter,
             "val_concepts": val_concepts,
             "seed": seed,
             "device": device,
+            "compile": compile_it or None,
+            "wandb": wandb,
             "shuffle_labels": shuffle_labels or None,
         },
     )
-    data = Epochs.load(epochs)
-    training, search = galleries_for(data, gallery, test_gallery)
+    people = [Epochs.load(path) for path in sources]
+    training, search = galleries_for(people, gallery, test_gallery)
+    first = is_first_process()
     with progress() as bar:
-        task = bar.add_task("train", total=settings.epochs)
+        task = bar.add_task("train", total=settings.epochs, visible=first)
 
         def show(step: TrainStep) -> None:
             found = "".join(
@@ -144,7 +178,12 @@ def encoder(
             )
             bar.update(task, completed=step.done, total=step.total, description=f"train: loss {step.loss:.3f}{found}")
 
-        result = train_encoder(data, training, settings, search=search, on_epoch=show)
+        folder = decoder.with_name(f"{decoder.name}.training")
+        result = train_encoder(people, training, settings, search=search, on_epoch=show, folder=folder)
+    if not first:
+        return
     result.decoder.save(decoder)
-    save_file({name: tensor.cpu().contiguous() for name, tensor in result.last.items()}, decoder / "last.safetensors")
+    for part, weights in result.last.items():
+        file = decoder / ("last.safetensors" if part == "encoder" else f"last-{part}.safetensors")
+        save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, file)
     _report(result, decoder)

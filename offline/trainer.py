@@ -1,63 +1,82 @@
-"""Run the passes of a training: epochs on a device, targets, settings -> best and last weights."""
+"""Run the passes of a training: epochs, targets, settings -> best and last weights."""
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from necomimi.decoder import choose_device
-from necomimi.encoders import build
+from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 
-from .objective import Judge, fit_temperature, info_nce
+from .compilation import compiled
+from .contrast import backward_whole
+from .distributed import Processes, share_batch_norm
+from .disturbance import Disturbance, Disturber
+from .learner import BLOCK, Learner
+from .memory import keep_freed_memory
+from .objective import Judge
+from .resume import RunFile
+from .run import Run, Weights
 from .settings import TrainSettings
-from .truncation import truncate_at_random
+from .stack import Stack
 
-__all__ = ["Fit", "State", "Trainer", "seeded"]
+__all__ = ["Fit", "TrainStep", "Trainer", "seeded"]
 
-MAX_SCALE = 100.0  # of similarities in the loss (Radford et al. 2021)
-START_NORM = 4.2  # embeddings start near the gallery's mean at this norm, where the loss is well conditioned
-State = dict[str, Tensor]
-Report = Callable[[int, float, dict[str, float]], None]
+ALONE = Processes()
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed torch and ask it for deterministic algorithms; afterwards all is as it was."""
     before = torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*deterministic")
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        memory.fill_uninitialized_memory = False  # a fifth of the time, for memory that nobody reads
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
+            memory.fill_uninitialized_memory = filled
 
 
-def to_device(data: NDArray[np.float32], device: torch.device) -> Tensor:
-    """Return epochs as one tensor, on the device where they fit there; else on the CPU, mapped from disk."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not writable")  # nothing writes to it
-        tensor = torch.from_numpy(np.asarray(data))
-    if device.type == "cuda" and data.nbytes > 0.6 * torch.cuda.mem_get_info(device)[0]:
-        return tensor
-    return tensor.to(device)
+@dataclass(frozen=True, kw_only=True)
+class TrainStep:
+    """What one pass over the data gave, for progress displays and logs.
 
+    Parameters
+    ----------
+    done, total : int
+        Passes.
+    loss : float
+        Mean training loss.
+    validation : dict
+        "top1" and "top5"; for labels "log_loss", for two classes "auc"; empty while refitting on all data.
+    lr : float
+        Learning rate after the pass.
+    samples_s : float
+        Epochs learned from in a second, without the validation.
+    """
 
-def cpu_has_bfloat16() -> bool:
-    """Return whether this CPU multiplies bfloat16 matrices itself, which is then about twice as fast as float32."""
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not in every version of torch
-    return probe is not None and bool(probe())
+    done: int
+    total: int
+    loss: float
+    validation: dict[str, float]
+    lr: float
+    samples_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,27 +85,30 @@ class Fit:
 
     Parameters
     ----------
-    best, last : dict of Tensor
-        State dicts of the chosen and of the last pass.
+    best, last : dict
+        Weights of the chosen and of the last pass: state dicts by module, "encoder" and, where there is one, "adapter".
     epoch : int
         The chosen pass, from 1.
     history : list of dict
         Loss and validation of each pass.
     """
 
-    best: State
-    last: State
+    best: Weights
+    last: Weights
     epoch: int
     history: list[dict[str, float]]
 
 
+Report = Callable[[TrainStep], None]
+
+
 class Trainer:
-    """An encoder, the epochs it learns from, and what each epoch stands for.
+    """Epochs, what each of them stands for, and the learner that is trained on them.
 
     Parameters
     ----------
-    data : ndarray of float32, shape (n_epochs, n_channels, n_times)
-        Preprocessed.
+    data : ndarray of float32, shape (n_epochs, n_channels, n_times), or a sequence of them
+        Preprocessed; several arrays are of several people, whose rows are numbered on.
     targets : ndarray of int, shape (n_epochs,)
         Gallery item of each epoch.
     gallery : Gallery
@@ -94,34 +116,50 @@ class Trainer:
         Resolved.
     earliest : int
         Fewest samples that truncation leaves of an epoch.
+    processes : Processes
+        Those that train together.
+
+    Raises
+    ------
+    ConfigError
+        A batch has fewer epochs than there are processes.
     """
 
     def __init__(
         self,
-        data: NDArray[np.float32],
+        data: NDArray[np.float32] | Sequence[NDArray[np.float32]],
         targets: NDArray[np.intp],
         gallery: Gallery,
         settings: TrainSettings,
         earliest: int = 1,
+        processes: Processes = ALONE,
     ) -> None:
+        parts = [data] if isinstance(data, np.ndarray) else list(data)
         self.settings = settings
+        self.batch_size = min(settings.batch_size or len(targets), len(targets))
+        if self.batch_size < processes.size:
+            raise ConfigError(
+                f"a batch of {self.batch_size} epochs for {processes.size} processes", "at least one epoch for each"
+            )
         self.earliest = earliest
-        self.device = choose_device(settings.device)
-        self.pictures = any(gallery.files)
-        self.data = to_device(data, self.device)
+        self.processes = processes
+        self.learner = Learner(parts[0].shape[1], parts[0].shape[2], len(parts), gallery, settings)
+        self.device = self.learner.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.data = Stack(parts, self.device, self.learner.dtype)
         self.targets = torch.from_numpy(targets).to(self.device)
-        self.embeddings = torch.tensor(gallery.embeddings, device=self.device)
-        self.noise = settings.noise * float(self.data[:: max(1, len(data) // 512)].std())
-        self.config: dict[str, Any] = {
-            "name": settings.encoder,
-            "n_chans": data.shape[1],
-            "n_times": data.shape[2],
-            "n_outputs": gallery.n_dims,
-            **settings.options,
-        }
-        self.encoder = build(**self.config)
+        sample = self.data.take(torch.arange(0, len(self.data), max(1, len(self.data) // BLOCK)))
+        self.noise = settings.noise * float(sample.float().std())
 
-    def fit(self, rows: NDArray[np.int64], held: NDArray[np.int64], judge: Judge, report: Report) -> Fit:
+    def fit(
+        self,
+        rows: NDArray[np.int64],
+        held: NDArray[np.int64],
+        judge: Judge,
+        report: Report,
+        file: RunFile | None = None,
+    ) -> Fit:
         """Train on `rows` from fresh weights, and choose the pass that is best on the held-out rows.
 
         Pictures: the highest sum of top-1 and top-5. Labels: the calibrated log loss; as a few hundred trials tell
@@ -132,27 +170,26 @@ class Trainer:
         rows, held : ndarray of int
             Row numbers of training and validation epochs.
         judge : Judge
-            Knows the targets of the held-out rows.
+            Knows the targets of the held-out rows, and the gallery items they are chosen from.
         report : callable
-            Called after each pass with its number, its loss and its validation.
+            Called after each pass.
+        file : RunFile, optional
+            Where to keep the run, and what to go on with.
         """
-        history: list[dict[str, float]] = []
-        best, epoch, best_merit = self._state(), 0, -np.inf
-        for done, loss in self._passes(rows):
-            vectors = self._embed(held)
-            found = judge(vectors)
-            merit, margin = found["top1"] + found["top5"], 0.0
-            if not self.pictures:
-                losses = fit_temperature(judge, vectors)[1]
-                found["log_loss"] = float(losses.mean())
-                merit, margin = -found["log_loss"], float(losses.std() / np.sqrt(len(losses)))
-            history.append({"loss": loss, **found})
-            report(done, loss, found)
-            if merit >= best_merit - margin:
-                best, epoch, best_merit = self._state(), done, max(merit, best_merit)
-        return Fit(best=best, last=self._state(), epoch=epoch, history=history)
+        total = self.settings.epochs * (1 if self.learner.pictures else 2)
 
-    def refit(self, rows: NDArray[np.int64], epoch: int, report: Report) -> Fit:
+        def after_pass(run: Run, step: TrainStep) -> None:
+            found, merit, margin = self.processes.once(
+                lambda: self.learner.judge(judge, self.learner.embed(self.data, held))
+            )
+            run.history.append({"loss": step.loss, **found})
+            if merit >= run.merit - margin:
+                run.best, run.epoch, run.merit = run.weights(), run.done, max(merit, run.merit)
+            report(replace(step, total=total, validation=found))
+
+        return self._train(rows, after_pass, file)
+
+    def refit(self, rows: NDArray[np.int64], epoch: int, report: Report, file: RunFile | None = None) -> Fit:
         """Train on `rows` from fresh weights, and keep the pass that was chosen before.
 
         Parameters
@@ -161,99 +198,101 @@ class Trainer:
             Row numbers of training epochs.
         epoch : int
             The pass to keep, from 1.
-        report : callable
+        report, file
             As for `fit`; the passes are counted on.
         """
-        history: list[dict[str, float]] = []
-        best = self._state()
-        for done, loss in self._passes(rows):
-            history.append({"loss": loss})
-            report(self.settings.epochs + done, loss, {})
-            if done == epoch:
-                best = self._state()
-        return Fit(best=best, last=self._state(), epoch=epoch, history=history)
+        n = self.settings.epochs
 
-    def embed(self, state: State, data: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return unit-norm embeddings of epochs under some weights, shape (n_epochs, n_dims)."""
-        self.encoder.load_state_dict(state)
-        with torch.no_grad():
-            self.encoder.eval()
-            blocks = np.array_split(data, range(512, len(data), 512))
-            vectors = [F.normalize(self._encode(torch.tensor(block, device=self.device)), dim=-1) for block in blocks]
-        return torch.cat(vectors).cpu().numpy()
+        def after_pass(run: Run, step: TrainStep) -> None:
+            run.history.append({"loss": step.loss})
+            if run.done == epoch:
+                run.best, run.epoch = run.weights(), epoch
+            report(replace(step, done=n + run.done, total=2 * n))
 
-    def _passes(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, float]]:
-        """Train from fresh weights; yield the number and the mean loss of each pass."""
+        return self._train(rows, after_pass, file)
+
+    def _train(
+        self, rows: NDArray[np.int64], after_pass: Callable[[Run, TrainStep], None], file: RunFile | None
+    ) -> Fit:
+        """Run all passes from fresh weights, or those that a killed run has left."""
+        run = self._begin(len(rows))
+        kept = self.processes.once(lambda: file.load() if file else None)
+        if kept is not None:
+            run.restore(kept, self.processes, self.device)
+        with compiled(self.learner.encoder, wanted=self.settings.compile) as encoder:
+            while run.done < self.settings.epochs:
+                after_pass(run, self._pass(run, encoder, torch.from_numpy(rows)))
+                if file and self.processes.once(partial(file.due, last=run.done == self.settings.epochs)):
+                    state = run.state(self.processes, self.device)
+                    if self.processes.rank == 0:
+                        file.save(state)
+        return Fit(best=run.best, last=run.weights(), epoch=run.epoch, history=run.history)
+
+    def _begin(self, n_rows: int) -> Run:
+        """Return a run before its first pass."""
         settings = self.settings
-        assert settings.batch_size is not None
         assert settings.lr is not None
-        torch.manual_seed(settings.seed)
-        order = torch.Generator().manual_seed(settings.seed)
-        self.encoder = build(**self.config).to(self.device)
-        with torch.no_grad():
-            self.encoder.output_bias.add_(START_NORM * F.normalize(self.embeddings.mean(dim=0), dim=0))
-        n_batches = max(1, len(rows) // settings.batch_size)
-        optimizer = torch.optim.AdamW(self.encoder.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * n_batches)
-        for done in range(1, settings.epochs + 1):
-            self.encoder.train()
-            losses = []
-            shuffled = torch.from_numpy(rows)[torch.randperm(len(rows), generator=order)]
-            for batch in shuffled[: n_batches * settings.batch_size].split(settings.batch_size):
-                optimizer.zero_grad(set_to_none=True)
-                loss = self._loss(batch)
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                losses.append(loss.detach())
-            yield done, float(torch.stack(losses).mean())
+        assert settings.truncation is not None
+        self.learner.begin()
+        if self.processes.size > 1:
+            share_batch_norm(self.learner.encoder)
+            torch.manual_seed(settings.seed + self.processes.rank)  # each drops out other units
+        modules = self.learner.modules
+        optimizer = torch.optim.AdamW(
+            modules.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+        )
+        n_steps = settings.epochs * max(1, n_rows // self.batch_size)
+        shape = (self.batch_size, *self.data.shape)
+        like = torch.empty(0, dtype=self.data.dtype, device=self.device)
+        return Run(
+            modules=modules,
+            optimizer=optimizer,
+            schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps),
+            order=torch.Generator().manual_seed(settings.seed),
+            disturber=Disturber(shape, self.noise, settings.truncation, self.earliest, like, settings.seed),
+        )
 
-    def _loss(self, batch: Tensor) -> Tensor:
-        """Return the loss of one batch of rows."""
-        settings = self.settings
-        data = self._rows(batch)
-        if self.noise:
-            data = data + self.noise * torch.randn_like(data)
-        if settings.truncation:
-            truncate_at_random(data, settings.truncation, self.earliest)  # `_rows` has made a copy
-        estimates = self._encode(data)
-        if settings.normalize:
-            estimates = F.normalize(estimates, dim=-1)
+    def _pass(self, run: Run, encoder: nn.Module, rows: Tensor) -> TrainStep:
+        """Learn once from each batch of epochs in a new order; what is left over waits for the next pass."""
+        begin = time.perf_counter()
+        self.learner.modules.train()
+        run.disturber.begin_pass()
+        losses = []
+        shuffled = rows[torch.randperm(len(rows), generator=run.order)]
+        n = max(1, len(rows) // self.batch_size) * self.batch_size
+        for batch in shuffled[:n].split(self.batch_size):
+            run.optimizer.zero_grad(set_to_none=True)
+            seed = int(torch.randint(2**62, (), generator=run.order))
+            losses.append(self._backward(encoder, batch, run.disturber.draw(), seed))
+            self.processes.add_gradients(self.learner.modules.parameters())
+            run.optimizer.step()
+            run.schedule.step()
+        loss = float(torch.stack(losses).mean())
+        run.done += 1
+        return TrainStep(
+            done=run.done,
+            total=self.settings.epochs,
+            loss=loss,
+            validation={},
+            lr=float(run.schedule.get_last_lr()[0]),
+            samples_s=len(shuffled[:n]) / (time.perf_counter() - begin),
+        )
+
+    def _backward(self, encoder: nn.Module, batch: Tensor, disturbance: Disturbance, seed: int) -> Tensor:
+        """Find the gradients of one batch of rows, this process's part of them; return the loss."""
         targets = self.targets.index_select(0, batch.to(self.device))
-        candidates = self.embeddings
-        if self.pictures:
-            items, targets = torch.unique(targets, return_inverse=True)
-            candidates = candidates.index_select(0, items)
-        return info_nce(estimates, candidates, targets, self._scale(), both=self.pictures, smoothing=settings.smoothing)
 
-    def _rows(self, rows: Tensor) -> Tensor:
-        """Return some epochs, on the device."""
-        return self.data.index_select(0, rows.to(self.data.device)).to(self.device)
+        def encode(places: range) -> Tensor:
+            rows = batch[places.start : places.stop]
+            data = self.data.take(rows)
+            disturbance.apply(data, places.start)
+            return self.learner.encode(data, self.data.people(rows), encoder)
 
-    def _encode(self, data: Tensor) -> Tensor:
-        """Return embeddings (B, n_dims) in float32."""
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._bfloat16):
-            vectors = self.encoder(data)
-        return vectors.float()
-
-    @property
-    def _bfloat16(self) -> bool:
-        """Whether matrix products run in bfloat16."""
-        if self.settings.precision != "auto":
-            return self.settings.precision == "bfloat16"
-        return self.device.type == "cuda" or (self.device.type == "cpu" and cpu_has_bfloat16())
-
-    @torch.no_grad()
-    def _embed(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return unit-norm embeddings of some epochs under the present weights."""
-        self.encoder.eval()
-        blocks = [F.normalize(self._encode(self._rows(part)), dim=-1) for part in torch.from_numpy(rows).split(512)]
-        return torch.cat(blocks).cpu().numpy()
-
-    def _scale(self) -> Tensor:
-        """Return the factor on similarities."""
-        return self.encoder.logit_scale.exp().clamp(max=MAX_SCALE)
-
-    def _state(self) -> State:
-        """Return a copy of the present weights."""
-        return {name: tensor.detach().clone() for name, tensor in self.encoder.state_dict().items()}
+        return backward_whole(
+            self.learner.encoder,
+            encode,
+            lambda estimates: self.learner.loss(estimates, targets, seed),
+            len(batch),
+            self.settings.micro_batch,
+            self.processes,
+        )

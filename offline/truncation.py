@@ -11,7 +11,7 @@ from torch import Tensor
 
 from necomimi.preprocessing import Preprocessor
 
-__all__ = ["earliest_sample", "ends", "truncate", "truncate_at_random"]
+__all__ = ["cut_short", "earliest_sample", "ends", "random_lengths", "truncate"]
 
 EARLIEST_S = 0.1  # after the onset: before it, no picture has reached the visual cortex
 STEP_S = 0.1
@@ -44,19 +44,38 @@ def truncate(data: NDArray[Any], n_times: int) -> NDArray[np.float32]:
     return cut
 
 
-def truncate_at_random(data: Tensor, share: float, earliest: int) -> None:
-    """Set some epochs to zero after a random time, each after its own, in place.
+def random_lengths(
+    n: int, n_times: int, share: float, earliest: int, generator: torch.Generator, device: torch.device
+) -> Tensor:
+    """Draw after how many samples epochs are cut.
+
+    Parameters
+    ----------
+    n, n_times : int
+        Epochs, and samples of each.
+    share : float
+        Probability that an epoch is cut; the others keep `n_times`.
+    earliest : int
+        Fewest samples left of a cut epoch; up to all of them, each number is as likely.
+    generator : torch.Generator
+        On `device`.
+    device : torch.device
+
+    Returns
+    -------
+    Tensor of int, shape (n,)
+    """
+    lengths = torch.randint(earliest, n_times + 1, (n,), generator=generator, device=device)
+    return lengths.masked_fill_(torch.rand(n, generator=generator, device=device) >= share, n_times)
+
+
+def cut_short(data: Tensor, lengths: Tensor) -> None:
+    """Set epochs to zero, in place, each after its own number of samples.
 
     Parameters
     ----------
     data : Tensor, shape (B, C, T)
-    share : float
-        Probability that an epoch is cut.
-    earliest : int
-        Fewest samples left of a cut epoch; up to all of them, each number is as likely.
+    lengths : Tensor of int, shape (B,)
     """
-    n, n_times = data.shape[0], data.shape[2]
-    lengths = torch.randint(earliest, n_times + 1, (n,), device=data.device)
-    lengths[torch.rand(n, device=data.device) >= share] = n_times
-    arrived = torch.arange(n_times, device=data.device) < lengths[:, None]  # (B, T)
-    data.mul_(arrived[:, None])
+    arrived = torch.arange(data.shape[2], device=data.device) < lengths[:, None]  # (B, T)
+    data.mul_(arrived[:, None].to(data.dtype))

@@ -85,9 +85,11 @@ def test_the_less_has_arrived_the_lower_the_scale() -> None:
     rng = np.random.default_rng(2)
     items = np.repeat(np.arange(N_ITEMS), 20)
     data = (gallery.embeddings[items][:, :, None] + 2.0 * rng.normal(size=(len(items), N_DIMS, 20))).astype(np.float32)
-    found = calibrate(
-        lambda epochs: unit(epochs.mean(axis=2)), data, items, gallery, ends={0.1: 2, 0.2: 5, 0.3: 12}, seed=0
-    )
+
+    def embed(rows: np.ndarray, n_times: int | None) -> np.ndarray:
+        return unit(data[rows, :, :n_times].mean(axis=2))
+
+    found = calibrate(embed, items, gallery, ends={0.1: 2, 0.2: 5, 0.3: 12}, seed=0)
     scales = [scale for _, scale in found.early_scales]
     assert [until for until, _ in found.early_scales] == [0.1, 0.2, 0.3]
     assert scales == sorted(scales)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from necomimi.decoder import Decoder
 from necomimi.epochs import Epochs, EpochsWriter, Trial
-from necomimi.errors import DatasetError
+from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
 from necomimi.offline.engine import TrainSettings, TrainStep, train_encoder
 from necomimi.offline.scoring import area_under_curve
@@ -104,7 +105,7 @@ def test_concepts_never_trained_on_are_found(pictures: tuple[Epochs, Gallery]) -
     assert (facts["n_train"], facts["n_validation"]) == (200, 40)  # means over the two repetitions
     assert facts["settings"]["lr"] == 3e-3
     assert not facts["refit_on_all"]
-    assert all(torch.isfinite(tensor).all() for tensor in result.last.values())
+    assert all(torch.isfinite(tensor).all() for tensor in result.last["encoder"].values())
     rows = [i for i, label in enumerate(epochs.train.labels) if label in held]
     answers = result.decoder.retrieve(result.decoder.embed(epochs.train.data[rows]), k=5)[0]
     assert np.mean([epochs.train.labels[row] in found for row, found in zip(rows, answers, strict=True)]) > 0.5
@@ -123,9 +124,11 @@ def test_two_runs_give_identical_weights_whatever_the_global_seed(pictures: tupl
     state = torch.get_rng_state()
     torch.manual_seed(2)
     second = train_encoder(*pictures, settings)
-    assert equal(first.last, second.last)
+    assert equal(first.last["encoder"], second.last["encoder"])
     assert first.decoder.logit_scale == second.decoder.logit_scale
-    assert not equal(first.last, train_encoder(*pictures, settings.model_copy(update={"seed": 1})).last)
+    assert not equal(
+        first.last["encoder"], train_encoder(*pictures, settings.model_copy(update={"seed": 1})).last["encoder"]
+    )
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), state)  # the caller's generator is left alone
     assert not torch.are_deterministic_algorithms_enabled()
@@ -139,11 +142,11 @@ def test_weights_do_not_depend_on_validation_epochs(pictures: tuple[Epochs, Gall
     data = np.array(epochs.train.data)
     data[held] = np.random.default_rng(1).normal(size=data[held].shape)
     found = train_encoder(replace(epochs, train=replace(epochs.train, data=data)), gallery, settings)
-    assert equal(found.last, expected.last)
+    assert equal(found.last["encoder"], expected.last["encoder"])
     assert found.last_validation["top5"] != expected.last_validation["top5"]
     data[~held] = 0.5 * data[~held]
     changed = train_encoder(replace(epochs, train=replace(epochs.train, data=data)), gallery, settings)
-    assert not equal(changed.last, expected.last)
+    assert not equal(changed.last["encoder"], expected.last["encoder"])
 
 
 def test_single_trials_where_asked(pictures: tuple[Epochs, Gallery]) -> None:
@@ -195,8 +198,8 @@ def test_truncation_is_the_default_for_pictures_only() -> None:
     assert TrainSettings(truncation=0.2).resolved(100, 2, pictures=False).truncation == 0.2
 
 
-@pytest.mark.parametrize("encoder", ["nice", "nerv"])
-def test_the_published_encoders_train(tmp_path: Path, encoder: str) -> None:
+@pytest.mark.parametrize("encoder", ["nice", "nerv", "braindecode:EEGNet"])
+def test_other_encoders_train(tmp_path: Path, encoder: str) -> None:
     rng = np.random.default_rng(0)
     preprocessor = replace(PREPROCESSOR, n_times=80, tmax=0.79)
     trials = [Trial(label="ab"[i % 2], onset=float(i)) for i in range(64)]
@@ -207,6 +210,7 @@ def test_the_published_encoders_train(tmp_path: Path, encoder: str) -> None:
     settings = TrainSettings(encoder=encoder, epochs=2, batch_size=16, device="cpu")
     result = train_encoder(epochs, Gallery.from_labels("ab"), settings)
     assert result.decoder.encoder_config["name"] == encoder
+    assert result.decoder.encoder_config.get("sfreq") == (100.0 if encoder.startswith("braindecode") else None)
     assert result.decoder.training["settings"]["lr"] == 3e-4
     assert np.isfinite(result.last_validation["log_loss"])
 
@@ -243,3 +247,86 @@ def test_pictures_outside_the_gallery_are_refused(pictures: tuple[Epochs, Galler
     epochs, gallery = pictures
     with pytest.raises(DatasetError, match=r"20 of 240 pictures or labels are not in the gallery[\s\S]*necomimi embed"):
         train_encoder(epochs, gallery.select(range(220)), SETTINGS)
+
+
+def test_people_share_an_encoder_and_held_out_concepts(pictures: tuple[Epochs, Gallery], tmp_path: Path) -> None:
+    epochs, gallery = pictures
+    turned = -np.roll(epochs.train.data, 10, axis=2)
+    spatial = np.diag(np.arange(1.0, 7.0)).astype(np.float32)
+    people = [
+        replace(epochs, subject="sub-01"),
+        replace(
+            epochs, subject="sub-02", train=replace(epochs.train, data=turned),
+            preprocessor=replace(epochs.preprocessor, spatial=spatial),
+        ),
+    ]  # fmt: skip
+    result = train_encoder(people, gallery, SETTINGS)
+    decoder, facts = result.decoder, result.decoder.training
+    assert (facts["n_train"], facts["n_validation"]) == (400, 80)  # no held-out concept of either is trained on
+    assert decoder.encoder_config["n_subjects"] == 2
+    np.testing.assert_array_equal(decoder.subjects["sub-02"], spatial)
+    assert result.best_validation["top1"] > 0.6
+    rows = [i for i, label in enumerate(epochs.train.labels) if label in facts["val_concepts"]]
+    decoder.save(tmp_path / "d")
+    decoder = Decoder.load(tmp_path / "d")
+
+    def accuracy(person: str, data: np.ndarray) -> float:
+        decoder.use_subject(person)
+        found = decoder.retrieve(decoder.embed(data[rows]), 5)[0]
+        return float(np.mean([epochs.train.labels[row] in labels for row, labels in zip(rows, found, strict=True)]))
+
+    assert accuracy("sub-01", epochs.train.data) > 0.5
+    assert accuracy("sub-02", turned) > 0.5
+    layers = [layer.weight - torch.eye(N_TIMES) for layer in decoder.encoder.subject_wise_linear]  # at first alike
+    assert min(layer.norm() for layer in layers) > 0.1
+    assert (layers[0] - layers[1]).norm() > 0.5 * layers[0].norm()
+
+
+def test_the_adapter_finds_the_level_that_the_brain_sees(pictures: tuple[Epochs, Gallery], tmp_path: Path) -> None:
+    epochs, gallery = pictures
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=(2, *gallery.embeddings.shape))
+    noise /= np.linalg.norm(noise, axis=2, keepdims=True)
+    levels = np.stack([noise[0], gallery.embeddings, noise[1]], axis=1).astype(np.float32)  # sharp: seen by nobody
+    blurred = replace(gallery, embeddings=levels[:, 0], levels=levels, blur_levels=(1, 9, 33))
+    settings = SETTINGS.model_copy(update={"epochs": 40})
+    without = train_encoder(epochs, blurred, settings.model_copy(update={"adapter": False, "epochs": 10}))
+    assert without.decoder.adapter is None
+    assert without.best_validation["top1"] < 0.3
+    result = train_encoder(epochs, blurred, settings, search=blurred.select(range(100)))
+    adapter = result.decoder.adapter
+    assert adapter is not None
+    share = adapter.level_weights.softmax(dim=0).mean(dim=1)
+    assert share[1] > 1.5 * max(share[0], share[2])  # at first each is a third
+    assert result.best_validation["top1"] > 0.4
+    assert result.decoder.base_space == gallery.space
+    assert set(result.last) == {"encoder", "adapter"}
+    result.decoder.save(tmp_path / "d")
+    decoder = Decoder.load(tmp_path / "d")
+    held = decoder.training["val_concepts"]
+    rows = [i for i, label in enumerate(epochs.train.labels) if label in held]
+    items = [i for i, label in enumerate(gallery.labels) if label in held]
+    decoder.use_gallery(blurred.select(items))  # what was held out is retrieved through the saved adapter
+    found = decoder.retrieve(decoder.embed(epochs.train.data[rows]), 1)[0]
+    assert np.mean([epochs.train.labels[row] == labels[0] for row, labels in zip(rows, found, strict=True)]) > 0.4
+
+
+def test_an_adapter_needs_levels(pictures: tuple[Epochs, Gallery]) -> None:
+    with pytest.raises(ConfigError, match=r"no blur levels[\s\S]*--levels"):
+        train_encoder(*pictures, SETTINGS.model_copy(update={"adapter": True}))
+
+
+def test_micro_batches_learn_the_same(pictures: tuple[Epochs, Gallery]) -> None:
+    result = train_encoder(*pictures, SETTINGS.model_copy(update={"micro_batch": 10}))
+    assert result.best_validation["top1"] > 0.6
+
+
+def test_a_fixed_temperature_is_used_and_not_learned(pictures: tuple[Epochs, Gallery]) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 2, "temperature": 0.2, "weight_decay": 0.0})
+    fixed = train_encoder(*pictures, settings)
+    learned = train_encoder(*pictures, settings.model_copy(update={"temperature": "learned"}))
+    start = torch.tensor(1 / 0.07).log()
+    assert torch.equal(fixed.last["encoder"]["logit_scale"], start)
+    assert not torch.equal(learned.last["encoder"]["logit_scale"], start)
+    other = train_encoder(*pictures, settings.model_copy(update={"temperature": 1.0}))
+    assert other.decoder.training["history"][0]["loss"] != fixed.decoder.training["history"][0]["loss"]

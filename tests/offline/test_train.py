@@ -35,11 +35,11 @@ def make_gallery(space: str, n_items: int = len(FILES)) -> Gallery:
     return Gallery(labels=labels, files=FILES[:n_items], embeddings=vectors, space=space)
 
 
-def write(path: Path, trials: list[Trial]) -> None:
+def write(path: Path, trials: list[Trial], subject: str = "") -> None:
     with EpochsWriter(path) as writer:
         data = np.random.default_rng(0).normal(size=(len(trials), 3, 16))
         writer.create("train", trials, 3, 16)[:] = data
-        writer.finish(PREPROCESSOR, "a test")
+        writer.finish(PREPROCESSOR, "a test", subject=subject)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Trial(label=Path(file).parent.name[6:], picture=file, onset=float(i)) for i, file in enumerate(FILES * 4)
     ]
     write(path / "pictures", pictures)
+    for i in (1, 2):
+        write(path / f"person-{i}", pictures, subject=f"sub-{i:02d}")
     write(path / "labels", [Trial(label=("left", "right")[i % 2], onset=float(i)) for i in range(60)])
     make_gallery("random:4").save(path / "gallery")
     make_gallery("random:4", 6).save(path / "search")
@@ -83,6 +85,23 @@ def test_pictures_make_a_decoder_that_loads(folder: Path, tmp_path: Path) -> Non
         assert words in done.stderr
 
 
+def test_several_people_train_one_encoder_and_curves_stay_beside_it(folder: Path, tmp_path: Path) -> None:
+    done = train(
+        folder / "person-1", folder / "person-2", tmp_path / "d", "--gallery", folder / "gallery", "--epochs", 2,
+        "--val-concepts", 3, "--micro-batch", 8,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    decoder = Decoder.load(tmp_path / "d")
+    assert tuple(decoder.subjects) == ("sub-01", "sub-02")
+    assert decoder.encoder_config["n_subjects"] == 2
+    assert decoder.training["settings"]["micro_batch"] == 8
+    assert list((tmp_path / "d.training" / "logs").glob("events.out.tfevents.*"))
+    assert [path.name for path in (tmp_path / "d.training").iterdir()] == ["logs"]
+    alike = train(folder / "person-1", folder / "person-1", tmp_path / "e", "--gallery", folder / "gallery")
+    assert alike.returncode == 2
+    assert "another person in each" in alike.stderr
+
+
 def test_labels_need_no_gallery(folder: Path, tmp_path: Path) -> None:
     done = train(folder / "labels", tmp_path / "d", "--epochs", 1, "--shuffle-labels")
     assert done.returncode == 0, done.stderr
@@ -103,6 +122,7 @@ def test_labels_need_no_gallery(folder: Path, tmp_path: Path) -> None:
         (["pictures", "--gallery", "gallery", "--val-concepts", "7"], ["7 validation concepts of 8", "--val-concepts"]),
         (["labels", "--config", "settings.toml"], ["epoch", "unknown key", "epochs is the nearest"]),
         (["gallery"], ["necomimi-gallery"]),
+        (["pictures", "--gallery", "gallery", "--adapter"], ["no blur levels", "--levels"]),
     ],
 )
 def test_mistakes_are_answered_in_words(folder: Path, tmp_path: Path, arguments: list[str], words: list[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from necomimi.encoders import build, names
-from necomimi.offline.truncation import earliest_sample, ends, truncate, truncate_at_random
+from necomimi.offline.truncation import cut_short, earliest_sample, ends, random_lengths, truncate
 from necomimi.preprocessing import Preprocessor
 
 
@@ -19,10 +19,10 @@ def make(start: float, n_times: int, sfreq: float = 250.0) -> Preprocessor:
 
 
 def test_random_ends_are_even_between_the_earliest_and_the_last() -> None:
-    torch.manual_seed(0)
+    lengths = random_lengths(20000, 10, 1.0, 4, torch.Generator().manual_seed(0), torch.device("cpu"))
     data = torch.ones(20000, 1, 10)
-    truncate_at_random(data, 1.0, 4)
-    lengths = data.sum(dim=2).flatten()
+    cut_short(data, lengths)
+    assert torch.equal(data.sum(dim=2).flatten(), lengths.float())
     counts = torch.bincount(lengths.int(), minlength=11)
     assert counts[:4].sum() == 0
     assert counts[4:] == pytest.approx(20000 / 7, rel=0.1)
@@ -30,10 +30,10 @@ def test_random_ends_are_even_between_the_earliest_and_the_last() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_the_share_of_epochs_is_cut_and_only_after_its_time(share: float) -> None:
-    torch.manual_seed(0)
-    data = torch.randn(4000, 3, 50)
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(4000, 3, 50, generator=generator)
     cut = data.clone()
-    truncate_at_random(cut, share, 1)
+    cut_short(cut, random_lengths(4000, 50, share, 1, generator, cut.device))
     arrived = cut != 0
     assert torch.equal(cut[arrived], data[arrived])
     assert torch.equal(arrived, arrived.cummin(dim=2).values)  # once zero, zero to the end
@@ -68,7 +68,7 @@ def test_every_encoder_takes_an_unfinished_epoch(name: str) -> None:
     assert torch.isfinite(first).all()
     assert not torch.allclose(first, second)  # what came between is seen
     encoder.train()
-    truncate_at_random(data, 1.0, 25)
+    cut_short(data, random_lengths(8, 120, 1.0, 25, torch.Generator(), data.device))
     encoder(data).square().sum().backward()
     gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
     assert gradients
