@@ -114,7 +114,7 @@ def _judge(answers: Sequence[Line], n_classes: int, sure: float | None) -> dict[
     if len(labels) == 2 and set(truth) == set(labels):
         scores = [dict(zip(item["labels"], item["scores"], strict=True)).get(labels[1], 0.0) for item in answers]
         found["auc"] = area_under_curve(np.array(scores), truth == labels[1])
-    found["kway"] = {}
+    found["k_way"] = {}
     first = np.array([item["label"] == item["labels"][0] for item in answers], dtype=np.float64)
     confidence = np.array([item["scores"][0] for item in answers])
     return {**found, **judge_confidence(confidence, first, truth, sure)}

@@ -1,13 +1,14 @@
-"""Judge a decoder: decoder, epochs -> retrieval tables with chance and intervals."""
+"""Judge a decoder: decoder, epochs -> retrieval tables with chance and intervals, and checks of the way to them."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,10 +16,17 @@ from necomimi.console import console, output
 from necomimi.errors import ConfigError
 
 from .decisions import judge_decisions
-from .judgement import judge_decoder, judge_scores, judge_windows, load_scores
-from .tables import caption, tabulate, tabulate_ways
+from .judgement import judge_decoder, judge_scores, judge_windows
+from .long_format import write_csv
+from .score_files import load_scores
+from .tables import tables_of, validation_line
 
-__all__ = ["command", "evaluate"]
+if TYPE_CHECKING:
+    from necomimi.epochs import Epochs
+
+    from .matching import Person
+
+__all__ = ["command", "evaluate", "parse_repetitions", "parse_windows"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +73,8 @@ def evaluate(
     evidence: bool = False,
     windows: Sequence[float] = (),
     sure: float | None = None,
+    transductive: bool = False,
+    categories: Path | None = None,
 ) -> dict[str, Any]:
     """Judge a decoder directory on an epochs directory.
 
@@ -81,45 +91,86 @@ def evaluate(
     windows : sequence of float
         See `necomimi.offline.judgement.judge_windows`; the rows are in "windows", absent where none is wanted.
     sure : float, optional
+    transductive : bool
+        Add rows of answers that look at the test set as a set.
+    categories : Path, optional
+        A table of concepts x categories (`necomimi.offline.categories`); by default the embedded picture set's own,
+        where the answers are its concepts.
+
+    Returns
+    -------
+    dict
+        That of `judge_decoder`, and "decoder", "epochs", "split", "subject", "subject_known" (False: the decoder has
+        not seen this person), "transductive_epochs" (True: no table here is inductive), "guards" (a dict for each of
+        `necomimi.offline.guards`), and where there is something to say "windows", "validation" (what held-out concepts
+        said of the pass that was chosen and of the last one) and "published" (figures on the same data).
 
     Raises
     ------
     ConfigError
         The split is unknown or absent, or the epochs were made with other preprocessing than the decoder's.
     """
-    import numpy as np
-
     from necomimi.decoder import Decoder
     from necomimi.epochs import Epochs
     from necomimi.gallery import Gallery
 
-    if split not in ("test", "train"):
-        raise ConfigError(f"--split {split!r}", "test or train")
+    from .categories import embedded_categories, load_categories
+    from .guards import check_decoder
+    from .judgement import searched
+    from .matching import choose_split, match_person
+
     data, model = Epochs.load(epochs), Decoder.load(decoder, device)
-    ours, theirs = model.preprocessor, data.preprocessor
-    if ours.to_config() != theirs.to_config() or not np.array_equal(ours.spatial, theirs.spatial):
-        raise ConfigError(
-            f"the epochs in {epochs} were preprocessed in another way than those the decoder was trained on",
-            "the same channels, window, rate and whitening",
-            f"judge it on the epochs it was trained from, or train again on {epochs}",
-        )
-    part = data.test if split == "test" else data.train
-    if part is None or not len(part):
-        raise ConfigError(f"{epochs} has no test epochs", "a test set", "necomimi preprocess with a test set")
+    part = choose_split(data, split)
+    person = match_person(model, data)
     if gallery is not None:
         model.use_gallery(Gallery.load(gallery))
-    result = judge_decoder(model, part, repetitions, evidence=evidence, sure=sure)
+    members = load_categories(categories) if categories is not None else None
+    if members is None and any(searched(model).files):
+        members = embedded_categories(model.classes)
+    judged = judge_decoder(
+        model, part, repetitions, evidence=evidence, sure=sure, categories=members,
+        transductive=data.train if transductive else None,
+    )  # fmt: skip
     if evidence and not model.averaging.calibrated:
         logger.warning("this decoder's training held out no repetitions: its averages are not calibrated")
     if windows:
         if not model.training.get("truncated"):
             logger.warning("this decoder was trained on whole epochs only: train with --truncation to decode early")
-        result["windows"] = judge_windows(model, part, windows, sure)
-    if split == "test" and result["gallery"]["kind"] != "labels":
-        seen = set(part.labels) & set(data.train.labels)
-        if seen:
-            logger.warning("%d of %d test concepts are training concepts", len(seen), len(set(part.labels)))
-    return {"decoder": str(decoder), "epochs": str(epochs), "split": split, **result}
+        judged["windows"] = judge_windows(model, part, windows, sure)
+    if not person.known:
+        logger.warning("%s", person.words)
+    return {
+        "decoder": str(decoder),
+        "epochs": str(epochs),
+        "split": split,
+        "subject": person.name,
+        "subject_known": person.known,
+        "transductive_epochs": data.transductive,
+        **judged,
+        "guards": [asdict(guard) for guard in check_decoder(model, data, part)],
+        **_validation(model.training),
+        **_published(data, judged, person, split),
+    }
+
+
+def _validation(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the decoder's directory says of the chosen and of the last pass, where it says so."""
+    keys = ("n_ways", "best_epoch", "best", "last", "history")
+    if any(key not in training for key in keys):
+        return {}
+    found = {key: training[key] for key in keys[:-1]}
+    return {"validation": {**found, "last_epoch": len(training["history"])}}
+
+
+def _published(data: Epochs, judged: Mapping[str, Any], person: Person, split: str) -> dict[str, Any]:
+    """Return published figures, where these are epochs of THINGS-EEG2 itself and the answers are of 200 pictures."""
+    from . import published
+
+    if split != "test" or judged["gallery"]["n_classes"] != published.N_TEST or not published.applies(data):
+        return {}
+    protocol: published.Protocol = "within subject" if person.known else "leave-one-subject-out"
+    own = published.subject_rows(person.name) if person.known else []
+    return {"published": {"protocol": protocol, "rows": published.rows(protocol), "subject_rows": own}}
 
 
 def command(
@@ -137,30 +188,46 @@ def command(
     sure: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Count answers that are at least this confident.")
     ] = None,
+    transductive: Annotated[
+        bool, typer.Option("--transductive", help="Add a table of answers that look at the test set as a set.")
+    ] = False,
+    categories: Annotated[
+        Path | None, typer.Option(help="Table of concepts x categories (THINGS, tab-separated) for the confusion.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     scores: Annotated[Path | None, typer.Option(help="Judge this .npy score matrix instead of a decoder.")] = None,
     targets: Annotated[Path | None, typer.Option(help="With --scores: column of each query's target.")] = None,
     decisions: Annotated[Path | None, typer.Option(help="Judge the log of a live session instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write every figure to this CSV file, one a line.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report with plots to this HTML file.")] = None,
 ) -> None:
     """Judge a decoder on held-out epochs, a score matrix whose targets stand on the diagonal, or a live session.
 
     k-way figures are exact expectations over all sets of distractors. Ties are broken at random, in expectation.
     Repetitions are averaged before encoding, or after it with --evidence. ECE is the expected calibration error.
+    The way to the figures is checked each time; where a check fails, it is named and the exit status is 1.
 
     Example: necomimi evaluate decoder epochs --repetitions 1,4,all
     """
     result: dict[str, Any]
     if (scores or decisions) and (decoder or gallery or (scores and decisions)):
         raise ConfigError("more than one thing to judge", "a decoder with epochs, --scores, or --decisions")
-    if decoder is None and (evidence or windows or (scores and sure is not None)):
-        raise ConfigError("--evidence, --windows or --sure without DECODER and EPOCHS", "a decoder and epochs to judge")
+    if decoder is None and (evidence or windows or transductive or categories or (scores and sure is not None)):
+        raise ConfigError(
+            "--evidence, --windows, --sure, --transductive or --categories without DECODER and EPOCHS",
+            "a decoder and epochs to judge",
+        )
+    for path in (csv, report):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"{path}: there is no folder {path.parent}", "a folder that is there")
     if decisions is not None:
         found = judge_decisions(decisions, sure)
         result = {"decisions": str(decisions), **found}
         heading = f"{decisions}: live decisions, {found['n_refusals']} refusals"
     elif scores is not None:
-        result = {"scores": str(scores), "rows": [judge_scores(*load_scores(scores, targets))]}
+        row = judge_scores(*load_scores(scores, targets))
+        result = {"scores": str(scores), "n": row["n_queries"], **row, "rows": [row]}
         heading = str(scores)
     elif decoder is None or epochs is None:
         raise ConfigError("no DECODER and EPOCHS", "both, or --scores FILE.npy", "necomimi evaluate --help")
@@ -172,15 +239,25 @@ def command(
             result = evaluate(
                 decoder, epochs, gallery, split, wanted, device,
                 evidence=evidence, windows=parse_windows(windows) if windows else (), sure=sure,
+                transductive=transductive, categories=categories,
             )  # fmt: skip
         heading = f"{decoder} on the {split} epochs of {epochs}; gallery: {result['gallery']['kind']}"
+    if csv is not None:
+        write_csv(result, csv)
+    if report is not None:
+        from .evaluation_report import evaluation_report
+
+        evaluation_report(result, report)
     if as_json:
         typer.echo(json.dumps(result))
-        return
-    output.print(tabulate(result["rows"], heading, caption(result["rows"])))
-    early = result.get("windows") or [{"until": float(t), **row} for t, row in result.get("provisional", {}).items()]
-    if early:
-        output.print(tabulate(early, "from the part of the epoch that had arrived", caption(early)))
-    ways = tabulate_ways(result["rows"])
-    if ways is not None:
-        output.print(ways)
+    else:
+        for table in tables_of(result, heading):
+            output.print(table)
+        if validation_line(result):
+            output.print(validation_line(result))
+    if "guards" in result:
+        from .guards import describe
+
+        console.print(describe(result["guards"]))
+        if any(guard["passed"] is False for guard in result["guards"]):
+            raise typer.Exit(1)

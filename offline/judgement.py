@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from necomimi.decoder import Decoder
 from necomimi.epochs import EpochSet
-from necomimi.errors import ConfigError, DatasetError
+from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 
 from .averaging import average_groups, group_repetitions
+from .categories import confuse
 from .confidence import judge_confidence, softmax
 from .scoring import area_under_curve, expectation, interval_of, ranks
 from .targets import find_targets
+from .transductive import judge_as_a_set, rewhiten
 from .truncation import truncate
 
-__all__ = ["gallery_kind", "judge_decoder", "judge_scores", "judge_windows", "load_scores"]
+__all__ = ["Answers", "gallery_kind", "give_answers", "judge_decoder", "judge_scores", "judge_windows", "searched"]
 
 WAYS = (2, 4, 10, 50, 100, 200)
 BLOCK = 4096  # epochs cut short at once
@@ -41,7 +43,7 @@ def judge_scores(scores: NDArray[Any], targets: NDArray[Any], clusters: NDArray[
     Returns
     -------
     dict
-        "n_queries", "n_classes", "top1" and "top5" with intervals and chance, "kway" per k, "auc" for two classes.
+        "n_queries", "n_classes", "top1" and "top5" with intervals and chance, "k_way" per k, "auc" for two classes.
     """
     best, ties, sizes = ranks(scores, targets)
     n_classes = scores.shape[1]
@@ -54,7 +56,7 @@ def judge_scores(scores: NDArray[Any], targets: NDArray[Any], clusters: NDArray[
         found[f"top{top}_interval"] = [low, high]
         found[f"chance_top{top}"] = min(top, n_classes) / n_classes
         found["interval"] = kind
-    found["kway"] = {
+    found["k_way"] = {
         str(k): float(expectation(best, ties, sizes, k).mean()) for k in WAYS if k <= n_classes
     }  # fmt: skip
     if n_classes == 2 and len(np.unique(targets)) == 2:
@@ -71,6 +73,61 @@ def gallery_kind(gallery: Gallery, part: EpochSet) -> str:
     return "other pictures of the concept"
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """What a decoder says to queries of one number of repetitions.
+
+    Parameters
+    ----------
+    repetitions : int or None
+        Presentations behind each query; None stands for all.
+    scores : ndarray of float64, shape (n_queries, n_classes)
+        Log probabilities, up to a constant for each query.
+    targets : ndarray of int, shape (n_queries,)
+        The right class of each.
+    """
+
+    repetitions: int | None
+    scores: NDArray[np.float64]
+    targets: NDArray[np.intp]
+
+
+def give_answers(
+    decoder: Decoder,
+    part: EpochSet,
+    repetitions: Sequence[int | None] | None = None,
+    *,
+    evidence: bool = False,
+    seed: int = 0,
+) -> Iterator[Answers]:
+    """Yield what a decoder says, for each number of repetitions.
+
+    Parameters
+    ----------
+    decoder, part, repetitions, evidence, seed
+        As in `judge_decoder`, which see for the errors.
+    """
+    gallery = searched(decoder)
+    classes = gallery.item_classes[find_targets(part, gallery)]
+    most = int(np.unique(np.asarray(part.names), return_counts=True)[1].max())
+    if repetitions is None:
+        repetitions = [n for n in (1, 2, 4, 10, 20, 40, 80) if n <= most] if any(gallery.files) else [1]
+    each = decoder.embed(part.data) if evidence else None
+    for n_averaged in repetitions:
+        groups = group_repetitions(part.names, n_averaged, seed)
+        if not groups:
+            raise ConfigError(f"--repetitions {n_averaged}", f"at most {most}, as the epochs have")
+        targets = classes[[group[0] for group in groups]]
+        if each is not None:
+            scores = _add_up(decoder, each, groups)
+        elif n_averaged == 1:  # in the order of the table: nothing is copied
+            scores, targets = gallery.class_scores(decoder.embed(part.data), decoder.logit_scale), classes
+        else:
+            averages = average_groups(part.data, groups)
+            scores = gallery.class_scores(decoder.embed(averages), decoder.logit_scale)
+        yield Answers(repetitions=n_averaged, scores=scores, targets=targets)
+
+
 def judge_decoder(
     decoder: Decoder,
     part: EpochSet,
@@ -78,6 +135,8 @@ def judge_decoder(
     *,
     evidence: bool = False,
     sure: float | None = None,
+    transductive: EpochSet | None = None,
+    categories: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return the retrieval figures of a decoder, one row per number of repetitions.
@@ -95,36 +154,41 @@ def judge_decoder(
         before encoding.
     sure : float, optional
         Confidence from which an answer is announced.
+    transductive : EpochSet, optional
+        The training epochs: adds "transductive", rows of answers that look at `part` as a set
+        (`transductive.judge_as_a_set`).
+    categories : mapping of str to sequence of str, optional
+        The categories of each concept: adds "confusion" of the last row's answers, `categories.confuse`.
     seed : int
         Of the groups drawn.
 
     Raises
     ------
     ConfigError
-        The decoder has no gallery, or no picture has that many repetitions.
+        The decoder has no gallery, no picture has that many repetitions, or what is transductive is asked of added
+        evidence or of labels.
     DatasetError
         An epoch's picture is not in the gallery.
     """
-    gallery = _searched(decoder)
-    classes = gallery.item_classes[find_targets(part, gallery)]
-    most = int(np.unique(np.asarray(part.names), return_counts=True)[1].max())
-    if repetitions is None:
-        repetitions = [n for n in (1, 2, 4, 10, 20, 40, 80) if n <= most] if any(gallery.files) else [1]
-    vectors = decoder.embed(part.data) if evidence else None
-    rows = []
-    for n_averaged in repetitions:
-        groups = group_repetitions(part.names, n_averaged, seed)
-        if not groups:
-            raise ConfigError(f"--repetitions {n_averaged}", f"at most {most}, as the epochs have")
-        if vectors is not None:
-            scores = _add_up(decoder, vectors, groups)
-        else:
-            data = part.data if n_averaged == 1 else average_groups(part.data, groups)
-            scores = gallery.class_scores(decoder.embed(data), decoder.logit_scale)
-        firsts = np.array([group[0] for group in groups])
-        targets = classes if vectors is None and n_averaged == 1 else classes[firsts]
-        rows.append({"repetitions": n_averaged or "all", **_judge_answers(scores, targets, sure)})
-    return {
+    gallery = searched(decoder)
+    if transductive is not None and (evidence or not any(gallery.files)):
+        raise ConfigError(
+            "--transductive with " + ("--evidence" if evidence else "a gallery of labels"),
+            "pictures, each shown as often as the others, and epochs averaged before encoding",
+        )
+    rows: list[dict[str, Any]] = []
+    as_a_set: list[dict[str, Any]] = []
+    again: Iterator[Answers] | None = None
+    if transductive is not None:
+        whitened = replace(part, data=rewhiten(part.data, transductive.data))
+        again = give_answers(decoder, whitened, repetitions, seed=seed)
+    for answers in give_answers(decoder, part, repetitions, evidence=evidence, seed=seed):
+        what = {"repetitions": answers.repetitions or "all"}
+        rows.append({**what, **_judge_answers(answers.scores, answers.targets, sure)})
+        if again is not None:
+            found = judge_as_a_set(answers.scores, next(again).scores, answers.targets, judge_scores)
+            as_a_set += [{**what, **row} for row in found]
+    result: dict[str, Any] = {
         "gallery": {
             "kind": gallery_kind(gallery, part),
             "n_items": len(gallery),
@@ -134,6 +198,13 @@ def judge_decoder(
         "space": decoder.space,
         "rows": rows,
     }
+    if again is not None:
+        result["transductive"] = as_a_set
+    if categories is not None:
+        shown = [gallery.classes[i] for i in answers.targets]
+        answered = [gallery.classes[i] for i in answers.scores.argmax(axis=1)]
+        result["confusion"] = {"repetitions": rows[-1]["repetitions"], **confuse(shown, answered, categories)}
+    return result
 
 
 def judge_windows(
@@ -166,7 +237,7 @@ def judge_windows(
     ConfigError
         The decoder has no gallery, or a window ends before the model's first sample.
     """
-    gallery = _searched(decoder)
+    gallery = searched(decoder)
     targets = gallery.item_classes[find_targets(part, gallery)]
     rows = []
     for until in windows:
@@ -183,8 +254,14 @@ def judge_windows(
     return rows
 
 
-def _searched(decoder: Decoder) -> Gallery:
-    """Return the gallery of a decoder, which must be there."""
+def searched(decoder: Decoder) -> Gallery:
+    """Return the gallery of a decoder.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
     if decoder.gallery is None:
         raise ConfigError("the decoder has no gallery", "one to search", "give --gallery DIR (necomimi embed)")
     return decoder.gallery
@@ -200,7 +277,7 @@ def _judge_answers(scores: NDArray[np.float64], targets: NDArray[np.intp], sure:
 
 def _add_up(decoder: Decoder, vectors: NDArray[np.float32], groups: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Return class scores of groups of presentations, shape (n_groups, n_classes)."""
-    gallery = _searched(decoder)
+    gallery = searched(decoder)
     scores = np.empty((len(groups), len(gallery.classes)))
     sizes = np.array([len(group) for group in groups])
     for size in np.unique(sizes):
@@ -208,43 +285,3 @@ def _add_up(decoder: Decoder, vectors: NDArray[np.float32], groups: Sequence[NDA
         rows = np.stack([groups[int(i)] for i in chosen])
         scores[chosen] = decoder.averaging.class_scores(vectors[rows], gallery, decoder.logit_scale)
     return scores
-
-
-def load_scores(scores: Path, targets: Path | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Read a score matrix and its targets (the diagonal where none are given), refusing pickled objects.
-
-    Raises
-    ------
-    DatasetError
-        A file is not a plain numeric array, or the shapes do not fit.
-    """
-    matrix = _load_array(scores, "a numeric matrix (n_queries, n_candidates)")
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
-        raise DatasetError(
-            f"{scores} holds {matrix.dtype} of shape {matrix.shape}", "numbers (n_queries, n_candidates)"
-        )
-    if targets is not None:
-        chosen = _load_array(targets, "whole numbers (n_queries,)")
-        if chosen.shape != matrix.shape[:1] or chosen.dtype.kind not in "iu":
-            raise DatasetError(
-                f"{targets} holds {chosen.dtype} of shape {chosen.shape}", f"whole numbers ({len(matrix)},)"
-            )
-        return matrix.astype(np.float64), chosen.astype(np.int64)
-    if matrix.shape[0] > matrix.shape[1]:
-        raise DatasetError(
-            f"{scores} has {matrix.shape[0]} queries and {matrix.shape[1]} candidates: the diagonal is no target",
-            "at least as many candidates as queries",
-            "give the column of each query's target with --targets FILE.npy",
-        )
-    return matrix.astype(np.float64), np.arange(len(matrix))
-
-
-def _load_array(path: Path, expected: str) -> NDArray[Any]:
-    """Read a .npy file without ever unpickling."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}", expected, "save it with numpy.save") from error
-    if not isinstance(array, np.ndarray):
-        raise DatasetError(f"{path} is an archive of arrays", expected, "save one array with numpy.save")
-    return array

@@ -1,4 +1,4 @@
-"""Print figures: rows of accuracies and their confidence -> tables with chance and intervals."""
+"""Print figures: what an evaluation found -> tables with chance and intervals."""
 
 from __future__ import annotations
 
@@ -7,10 +7,76 @@ from typing import Any
 
 from rich.table import Table
 
-__all__ = ["caption", "tabulate", "tabulate_ways"]
+__all__ = [
+    "caption",
+    "early_rows",
+    "tables_of",
+    "tabulate",
+    "tabulate_confusion",
+    "tabulate_published",
+    "tabulate_ways",
+    "validation_line",
+]
+
+TRANSDUCTIVE_EPOCHS = "TRANSDUCTIVE: the test epochs were looked at when these epochs were whitened"
+TRANSDUCTIVE_ANSWERS = (
+    "TRANSDUCTIVE: each answer depends on the other queries (one of each class in a round);\n"
+    "not to be compared with the figures above"
+)
 
 Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], str], str]  # name, cell of a row, chance
+
+
+def tables_of(result: dict[str, Any], heading: str) -> list[Table]:
+    """Return every table of an evaluation, in the order in which they are read.
+
+    Parameters
+    ----------
+    result : dict
+        As `necomimi evaluate --json` prints it.
+    heading : str
+        Stands above the first table.
+    """
+    note = TRANSDUCTIVE_EPOCHS if result.get("transductive_epochs") else ""
+    rows, early = result["rows"], early_rows(result)
+    tables = [tabulate(rows, heading, _joined(caption(rows), note))]
+    if early:
+        tables.append(tabulate(early, "from the part of the epoch that had arrived", _joined(caption(early), note)))
+    ways = tabulate_ways(rows, note)
+    if ways is not None:
+        tables.append(ways)
+    as_a_set = result.get("transductive")
+    if as_a_set:
+        words = _joined(TRANSDUCTIVE_ANSWERS, caption(as_a_set), note)
+        tables.append(tabulate(as_a_set, "the test set as a set", words))
+    if "confusion" in result:
+        tables.append(tabulate_confusion(result["confusion"], note))
+    if "published" in result:
+        tables.append(tabulate_published(result["published"], note))
+    return tables
+
+
+def validation_line(result: dict[str, Any]) -> str:
+    """Return what held-out concepts said of the pass that was chosen and of the last one; "" where it is not known."""
+    found = result.get("validation")
+    if found is None or "top1" not in found["best"]:
+        return ""
+    return (
+        f"training, on {found['n_ways']} held-out concepts: top-1 {found['best']['top1']:.1%} in pass "
+        f"{found['best_epoch']}, which was chosen, {found['last']['top1']:.1%} in the last, {found['last_epoch']}"
+    )
+
+
+def early_rows(result: dict[str, Any]) -> list[Row]:
+    """Return the rows of unfinished epochs, each with "until" in seconds: judged ones, or those of a live session."""
+    live = [{"until": float(until), **row} for until, row in result.get("provisional", {}).items()]
+    return result.get("windows") or live
+
+
+def _joined(*lines: str) -> str:
+    """Return those lines that say something."""
+    return "\n".join(filter(None, lines))
 
 
 def tabulate(rows: Sequence[Row], title: str | None = None, caption: str | None = None) -> Table:
@@ -53,19 +119,81 @@ def caption(rows: Sequence[Row]) -> str:
     return words
 
 
-def tabulate_ways(rows: Sequence[Row]) -> Table | None:
-    """Return the exact expectations of k-way top-1 as a table, or None where there is nothing to choose among."""
-    ways = [k for k in rows[0]["kway"] if int(k) < rows[0]["n_classes"]]
+def tabulate_ways(rows: Sequence[Row], note: str = "") -> Table | None:
+    """Return the exact expectations of k-way top-1 as a table, or None where there is nothing to choose among.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As in `tabulate`.
+    note : str
+        Stands below the table.
+    """
+    ways = [k for k in rows[0]["k_way"] if int(k) < rows[0]["n_classes"]]
     if not ways:
         return None
     columns: list[Column] = [*_what(rows[0]), ("queries", _text("n_queries"), "")]
-    table = Table(caption="exact expectation over all sets of distractors", caption_justify="left")
+    table = Table(caption=_joined("exact expectation over all sets of distractors", note), caption_justify="left")
     for name in [*(name for name, _, _ in columns), *(f"{k}-way" for k in ways)]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(*(cell(row) for _, cell, _ in columns), *(f"{row['kway'][k]:.1%}" for k in ways))
+        table.add_row(*(cell(row) for _, cell, _ in columns), *(f"{row['k_way'][k]:.1%}" for k in ways))
     table.add_section()
     table.add_row("chance", *[""] * (len(columns) - 1), *(f"{1 / int(k):.1%}" for k in ways))
+    return table
+
+
+def tabulate_confusion(confusion: dict[str, Any], note: str = "") -> Table:
+    """Return how often each category is answered with itself, and which other one it is most often taken for.
+
+    Parameters
+    ----------
+    confusion : dict
+        As `necomimi.offline.categories.confuse` returns it; the whole matrix is in the JSON, CSV and report.
+    note : str
+        Stands below the table.
+    """
+    left_out = f"{confusion['n_left_out']} queries left out, whose concepts have no category"
+    words = _joined(left_out if confusion["n_left_out"] else "", note)
+    table = Table(title=f"categories of {confusion['n_queries']} answers", caption=words, caption_justify="left")
+    for name in ("shown", "answered alike", "most often taken for"):
+        table.add_column(name, justify="left" if name == "shown" else "right")
+    names = confusion["categories"]
+    for i, (name, row) in enumerate(zip(names, confusion["matrix"], strict=True)):
+        others = [
+            (share, other) for j, (share, other) in enumerate(zip(row, names, strict=True)) if j != i and share > 0
+        ]
+        share, other = max(others, default=(0.0, ""))
+        if any(row):
+            table.add_row(name, f"{row[i]:.1%}", f"{other} {share:.1%}" if other else "")
+    return table
+
+
+def tabulate_published(published: dict[str, Any], note: str = "") -> Table:
+    """Return published figures on THINGS-EEG2, each with how it was chosen.
+
+    Parameters
+    ----------
+    published : dict
+        "protocol", "rows" and "subject_rows", of `necomimi.offline.published`.
+    note : str
+        Stands below the table.
+    """
+    words = "200-way, 80 repetitions averaged; chosen on test: the figure is the best that its authors saw there"
+    title = f"published, {published['protocol']}, mean of the ten subjects"
+    table = Table(title=title, caption=_joined(words, note), caption_justify="left")
+    mine = {row["method"]: row for row in published["subject_rows"]}
+    table.add_column("method")
+    for name in ("top-1", "top-5", *(("this subject's top-1", "this subject's top-5") if mine else ())):
+        table.add_column(name, justify="right")
+    for name in ("chosen on", "candidates"):
+        table.add_column(name)
+    for row in published["rows"]:
+        cells = [f"{row['top1']:.1%}", f"{row['top5']:.1%}"]
+        if mine:
+            own = mine.get(row["method"])
+            cells += [f"{own['top1']:.1%}", f"{own['top5']:.1%}"] if own else ["", ""]
+        table.add_row(row["method"], *cells, row["chosen_on"], row["candidates"])
     return table
 
 
@@ -73,7 +201,8 @@ def _what(row: Row) -> list[Column]:
     """Return the column that tells rows apart, where there is one."""
     if "until" in row:
         return [("until", lambda row: f"{1e3 * row['until']:g} ms", "")]
-    return [("averaged", _text("repetitions"), "")] if "repetitions" in row else []
+    columns: list[Column] = [("averaged", _text("repetitions"), "")] if "repetitions" in row else []
+    return [*columns, ("method", _text("method"), "")] if "method" in row else columns
 
 
 def _text(name: str) -> Callable[[Row], str]:

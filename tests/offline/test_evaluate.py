@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,15 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
 
 from necomimi.decoder import Decoder
-from necomimi.encoders import build
+from necomimi.encoders import Encoder, build
 from necomimi.epochs import Epochs, EpochSet, EpochsWriter, Trial
 from necomimi.errors import CheckpointError, ConfigError, DatasetError
 from necomimi.evidence import METHODS, Averaging
 from necomimi.gallery import Gallery
 from necomimi.offline.evaluate import command, evaluate, parse_repetitions, parse_windows
-from necomimi.offline.judgement import judge_decoder, judge_scores, judge_windows, load_scores
+from necomimi.offline.judgement import judge_decoder, judge_scores, judge_windows
+from necomimi.offline.score_files import load_scores
+from necomimi.offline.transductive import METHODS as TRANSDUCTIVE
 from necomimi.preprocessing import Preprocessor
 
 N_ITEMS, N_DIMS, N_TIMES, N_REPETITIONS = 40, 12, 10, 8
@@ -32,14 +34,17 @@ PREPROCESSOR = Preprocessor(
 CONFIDENCE = {"confidence", "ece", "ece_if_calibrated"}
 FIGURES = {
     "n_queries", "n_classes", "top1", "top1_interval", "chance_top1", "top5", "top5_interval", "chance_top5",
-    "interval", "kway",
+    "interval", "k_way",
 }  # fmt: skip
 
 
-class MeanOverTime(torch.nn.Module):
+class MeanOverTime(Encoder):
     """The right answer for epochs whose channels hold the embedding: no training stands between test and judge."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def __init__(self) -> None:
+        super().__init__(N_DIMS, N_TIMES, N_DIMS)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
         return x.mean(dim=2)
 
 
@@ -122,7 +127,7 @@ def test_permuting_the_queries_permutes_the_answers(n_labels: int) -> None:
     np.testing.assert_allclose(again, scores[rows], rtol=1e-5, atol=1e-5)
     first, second = (judge_decoder(decoder, each, [1])["rows"][0] for each in (part, reordered(part, rows)))
     assert second["top1"] == pytest.approx(first["top1"], abs=1e-9)
-    assert second["kway"] == pytest.approx(first["kway"], abs=1e-9)
+    assert second["k_way"] == pytest.approx(first["k_way"], abs=1e-9)
 
 
 def test_shuffled_labels_give_chance() -> None:
@@ -133,7 +138,7 @@ def test_shuffled_labels_give_chance() -> None:
     row = judge_decoder(make_decoder(gallery), replace(reordered(part, rows), data=part.data), [1])["rows"][0]
     assert row["top1"] == pytest.approx(row["chance_top1"], abs=0.035)
     assert row["top5"] == pytest.approx(row["chance_top5"], abs=0.07)
-    assert row["kway"]["2"] == pytest.approx(0.5, abs=0.06)
+    assert row["k_way"]["2"] == pytest.approx(0.5, abs=0.06)
 
 
 def test_scores_rank_classes_as_retrieval_does() -> None:
@@ -187,12 +192,16 @@ def test_a_decoder_directory_is_judged(tmp_path: Path, capsys: pytest.CaptureFix
     decoder, epochs = save_decoder(tmp_path / "d", gallery), write_epochs(tmp_path / "e", gallery)
     command(decoder, epochs, repetitions="1,all", device="cpu", as_json=True)
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"decoder", "epochs", "split", "gallery", "space", "rows"}
+    assert set(found) == {
+        "decoder", "epochs", "split", "subject", "subject_known", "transductive_epochs", "gallery", "space", "rows",
+        "guards",
+    }  # fmt: skip
+    assert [guard["passed"] for guard in found["guards"]] == [True] * 6
     assert (found["split"], found["space"]) == ("test", "random:12")
     assert [row["repetitions"] for row in found["rows"]] == [1, "all"]
     for row in found["rows"]:
         assert set(row) == FIGURES | CONFIDENCE | {"repetitions"}
-        assert list(row["kway"]) == ["2", "4", "10"]
+        assert list(row["k_way"]) == ["2", "4", "10"]
         assert row["top1_interval"][0] <= row["top1"] <= row["top1_interval"][1]
     model = Decoder.load(decoder)
     expected = judge_decoder(model, Epochs.load(epochs).test, [1, None])  # type: ignore[arg-type]
@@ -283,27 +292,200 @@ def test_misfits_are_refused_in_words(tmp_path: Path) -> None:
             evaluate(decoder, other, None, "test", rows, "cpu")
 
 
-def test_test_concepts_that_were_trained_on_are_announced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def write_leaky_epochs(path: Path, gallery: Gallery) -> Path:
+    """Write epochs of which three test concepts are training concepts."""
+    trials, data = make_trials(gallery), make_data(gallery, 0.5)
+    with EpochsWriter(path) as writer:
+        writer.create("train", trials[:3], N_DIMS, N_TIMES)[:] = data[:3]
+        writer.create("test", trials, N_DIMS, N_TIMES)[:] = data
+        writer.finish(PREPROCESSOR, "a test")
+    return path
+
+
+def test_a_failed_check_is_named_and_the_exit_status_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gallery = make_gallery()
     decoder = save_decoder(tmp_path / "d", gallery)
-    trials, data = make_trials(gallery), make_data(gallery, 0.5)
-    with caplog.at_level(logging.WARNING):
-        evaluate(decoder, write_epochs(tmp_path / "clean", gallery), None, "test", [1], "cpu")
-        assert not caplog.records
-        with EpochsWriter(tmp_path / "e") as writer:
-            writer.create("train", trials[:3], N_DIMS, N_TIMES)[:] = data[:3]
-            writer.create("test", trials, N_DIMS, N_TIMES)[:] = data
-            writer.finish(PREPROCESSOR, "a test")
-        evaluate(decoder, tmp_path / "e", None, "test", [1], "cpu")
-    assert "3 of 40 test concepts are training concepts" in caplog.text
+    command(decoder, write_epochs(tmp_path / "clean", gallery), repetitions="1", device="cpu", as_json=True)
+    found = capsys.readouterr()
+    assert "6 checks passed" in found.err
+    leaky = write_leaky_epochs(tmp_path / "e", gallery)
+    with pytest.raises(typer.Exit) as left:
+        command(decoder, leaky, repetitions="1", device="cpu", as_json=True)
+    assert left.value.exit_code == 1
+    found = capsys.readouterr()
+    failed = [guard for guard in json.loads(found.out)["guards"] if guard["passed"] is False]
+    assert [guard["name"] for guard in failed] == ["training, validation and test concepts are disjoint"]
+    assert "CHECK FAILED" in found.err
+    assert "3 of 40 test concepts are training concepts" in " ".join(found.err.split())
+    command(decoder, leaky, split="train", repetitions="1", device="cpu", as_json=True)  # no test concept is judged
+
+
+def test_transductive_answers_stand_in_a_table_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gallery = make_gallery()
+    decoder, epochs = save_decoder(tmp_path / "d", gallery), write_epochs(tmp_path / "e", gallery)
+    plain = evaluate(decoder, epochs, None, "test", [1, 4], "cpu")
+    found = evaluate(decoder, epochs, None, "test", [1, 4], "cpu", transductive=True)
+    rows = found.pop("transductive")
+    assert found == plain
+    assert [(row["repetitions"], row["method"]) for row in rows] == [
+        (n, method) for n in (1, 4) for method in TRANSDUCTIVE
+    ]
+    assert [row["n_queries"] for row in rows] == [320] * 3 + [80] * 3
+    command(decoder, epochs, repetitions="1", device="cpu", transductive=True)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "each answer depends on the other queries" in printed
+    assert printed.index("not to be compared") > printed.index("50.0%")  # after the inductive tables
+    with pytest.raises(ConfigError, match="--transductive with --evidence"):
+        evaluate(decoder, epochs, None, "test", [1], "cpu", transductive=True, evidence=True)
+
+
+def test_transductive_epochs_mark_every_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gallery = make_gallery()
+    decoder = save_decoder(tmp_path / "d", gallery)
+    with EpochsWriter(tmp_path / "e") as writer:
+        trials, data = make_trials(gallery), make_data(gallery, 0.5)
+        strangers = [replace(trial, label="other", picture="") for trial in trials[:9]]
+        writer.create("train", strangers, N_DIMS, N_TIMES)[:] = data[:9]
+        writer.create("test", trials, N_DIMS, N_TIMES)[:] = data
+        writer.finish(PREPROCESSOR, "a test", transductive=True)
+    options: dict[str, Any] = {"repetitions": "1", "device": "cpu", "windows": "50", "transductive": True}
+    command(decoder, tmp_path / "e", **options)
+    printed = capsys.readouterr()
+    n_tables = printed.out.count("┏")
+    assert n_tables == 4
+    assert printed.out.count("TRANSDUCTIVE: the test epochs were looked at") == n_tables
+    assert "whitening saw training data only: the epochs are transductive" in " ".join(printed.err.split())
+
+
+def test_a_person_the_decoder_has_not_seen_gets_the_mean_layer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.manual_seed(0)
+    gallery = make_gallery()
+    config = {
+        "name": "multiblur", "n_chans": N_DIMS, "n_times": N_TIMES, "n_outputs": N_DIMS, "n_hidden": 8, "n_subjects": 2,
+    }  # fmt: skip
+    encoder = build(**config)
+    for i, layer in enumerate(encoder.subject_wise_linear):  # people who differ
+        layer.weight.data += 0.3 * (i + 1) * torch.randn_like(layer.weight)
+    own = {name: np.eye(N_DIMS, dtype=np.float32) * scale for name, scale in (("sub-01", 1.0), ("sub-02", 2.0))}
+    Decoder(
+        encoder_config=config, encoder=encoder, preprocessor=PREPROCESSOR, space=gallery.space, logit_scale=20.0,
+        gallery=gallery, subjects=own,
+    ).save(tmp_path / "d")  # fmt: skip
+    vectors = {}
+    for name, spatial in {**own, "sub-03": 3 * own["sub-01"]}.items():
+        trials, data = make_trials(gallery), make_data(gallery, 0.5)
+        with EpochsWriter(tmp_path / name) as writer:
+            strangers = [replace(trial, label=f"other {trial.label}", picture="") for trial in trials]
+            for split, rows in (("train", strangers), ("test", trials)):
+                writer.create(split, rows, N_DIMS, N_TIMES)[:] = data
+            writer.finish(replace(PREPROCESSOR, spatial=spatial), "a test", subject=name)
+        caplog.clear()
+        found = evaluate(tmp_path / "d", tmp_path / name, None, "test", [1], "cpu")
+        assert (found["subject"], found["subject_known"]) == (name, name != "sub-03")
+        assert ("has not seen sub-03: mean of the subject layers" in caplog.text) == (name == "sub-03")
+        model = Decoder.load(tmp_path / "d")
+        model.use_subject(name if name in own else None)
+        vectors[name] = model.embed(data)
+        assert found["rows"] == json.loads(
+            json.dumps(judge_decoder(model, Epochs.load(tmp_path / name).test, [1])["rows"])
+        )
+    assert np.abs(vectors["sub-01"] - vectors["sub-02"]).max() > 0.1
+    assert np.abs(vectors["sub-01"] - vectors["sub-03"]).max() > 0.05
+    with EpochsWriter(tmp_path / "other") as writer:
+        writer.create("train", make_trials(gallery), N_DIMS, N_TIMES)[:] = make_data(gallery, 0.5)
+        writer.create("test", make_trials(gallery), N_DIMS, N_TIMES)[:] = make_data(gallery, 0.5)
+        writer.finish(replace(PREPROCESSOR, spatial=5 * PREPROCESSOR.spatial), "a test", subject="sub-02")
+    with pytest.raises(ConfigError, match="preprocessed in another way"):
+        evaluate(tmp_path / "d", tmp_path / "other", None, "test", [1], "cpu")
+
+
+def test_categories_come_from_a_table_or_from_the_embedded_picture_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = make_gallery()
+    epochs = write_epochs(tmp_path / "e", plain)
+    decoder = save_decoder(tmp_path / "d", plain)
+    assert "confusion" not in evaluate(decoder, epochs, None, "test", [1], "cpu")  # c0 is no concept of the set
+    lines = ["uniqueID\teven\todd", *(f"c{i}\t{1 - i % 2}\t{i % 2}" for i in range(N_ITEMS))]
+    (tmp_path / "t.tsv").write_text("\n".join(lines))
+    found = evaluate(decoder, epochs, None, "test", [1, None], "cpu", categories=tmp_path / "t.tsv")["confusion"]
+    assert (found["categories"], found["repetitions"]) == (["even", "odd"], "all")
+    np.testing.assert_allclose(np.sum(found["matrix"], axis=1), 1.0)
+    command(decoder, epochs, repetitions="1", device="cpu", categories=tmp_path / "t.tsv")
+    assert "answered alike" in capsys.readouterr().out
+
+    names = tuple(("accordion", "avocado", "bear", "brick")[i % 4] for i in range(N_ITEMS))
+    files = tuple(f"{name}/{i}.jpg" for i, name in enumerate(names))
+    emoji = Gallery(labels=names, files=files, embeddings=plain.embeddings, space=plain.space)
+    decoder, epochs = save_decoder(tmp_path / "k", emoji), write_epochs(tmp_path / "ke", emoji)
+    known = evaluate(decoder, epochs, None, "test", [1], "cpu")
+    assert known["confusion"]["categories"] == ["food", "nature", "object", "travel"]
+
+
+def test_published_figures_stand_beside_those_of_things_eeg2_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    shown = ["aircraft_carrier", *(f"b{i}" for i in range(199))]
+    vectors = rng.normal(size=(200, N_DIMS))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    gallery = Gallery(
+        labels=tuple(shown), files=tuple(f"{x}/x.jpg" for x in shown), embeddings=vectors, space="random:12"
+    )
+    decoder = save_decoder(tmp_path / "d", gallery)
+    for name, first in (("things", "aardvark"), ("simulated", "abacus")):
+        with EpochsWriter(tmp_path / name) as writer:
+            trained = [Trial(label=label) for label in (first, *(f"a{i}" for i in range(1653)))]
+            tested = [Trial(label=label, picture=f"{label}/x.jpg") for label in shown]
+            for split, rows in (("train", trained), ("test", tested)):
+                array = writer.create(split, rows, N_DIMS, N_TIMES)
+                array[:] = rng.normal(size=array.shape)
+            writer.finish(PREPROCESSOR, "a test", subject="sub-08")
+    found = evaluate(decoder, tmp_path / "things", None, "test", [1], "cpu")["published"]
+    assert found["protocol"] == "within subject"
+    assert len(found["rows"]) == 10
+    assert found["subject_rows"][0]["top1"] == 0.408
+    command(decoder, tmp_path / "things", repetitions="1", device="cpu")
+    assert "NeuroBridge" in capsys.readouterr().out
+    assert "published" not in evaluate(decoder, tmp_path / "simulated", None, "test", [1], "cpu")
+
+
+def test_the_report_holds_the_tables_and_the_checks(tmp_path: Path) -> None:
+    gallery = make_gallery()
+    decoder, epochs = save_decoder(tmp_path / "d", gallery), write_epochs(tmp_path / "e", gallery)
+    lines = ["uniqueID\teven\todd", *(f"c{i}\t{1 - i % 2}\t{i % 2}" for i in range(N_ITEMS))]
+    (tmp_path / "t.tsv").write_text("\n".join(lines))
+    command(
+        decoder, epochs, repetitions="1,4", windows="30,50", transductive=True, categories=tmp_path / "t.tsv",
+        device="cpu", report=tmp_path / "r.html", csv=tmp_path / "f.csv", as_json=True,
+    )  # fmt: skip
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for words in ("6 checks passed", "one-to-one assignment", "answered alike", "that had arrived", "<svg"):
+        assert words in page
+    assert "transductive,4,,CSLS,top1," in (tmp_path / "f.csv").read_text()
+
+
+def test_what_validation_said_is_shown_with_the_last_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gallery = make_gallery()
+    model = Decoder.load(save_decoder(tmp_path / "d", gallery))
+    best, last = {"loss": 1.0, "top1": 0.5, "top5": 0.75}, {"loss": 0.5, "top1": 0.25, "top5": 0.75}
+    model.training = {"n_ways": 10, "best_epoch": 2, "best": best, "last": last, "history": [last, best, last]}
+    model.save(tmp_path / "d")
+    epochs = write_epochs(tmp_path / "e", gallery)
+    found = evaluate(tmp_path / "d", epochs, None, "test", [1], "cpu")
+    assert found["validation"] == {"n_ways": 10, "best_epoch": 2, "best": best, "last": last, "last_epoch": 3}
+    command(tmp_path / "d", epochs, repetitions="1", device="cpu")
+    assert "top-1 50.0% in pass 2, which was chosen, 25.0% in the last, 3" in " ".join(capsys.readouterr().out.split())
 
 
 def test_figures_of_a_score_matrix() -> None:
     perfect = judge_scores(np.eye(200), np.arange(200))
     assert set(perfect) == FIGURES
-    assert perfect["kway"] == dict.fromkeys(("2", "4", "10", "50", "100", "200"), 1.0)
+    assert perfect["k_way"] == dict.fromkeys(("2", "4", "10", "50", "100", "200"), 1.0)
     nothing = judge_scores(np.zeros((200, 200)), np.arange(200))
-    assert nothing["kway"] == pytest.approx({k: 1 / int(k) for k in ("2", "4", "10", "50", "100", "200")})
+    assert nothing["k_way"] == pytest.approx({k: 1 / int(k) for k in ("2", "4", "10", "50", "100", "200")})
     assert nothing["top5"] == pytest.approx(nothing["chance_top5"]) == 0.025
     two = judge_scores(np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.25], [0.75, 0.5]]), np.array([0, 1, 1, 0]))
     assert two["auc"] == pytest.approx(0.875)  # three pairs in order, one tied
@@ -379,9 +561,12 @@ def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
     start = [sys.executable, "-m", "necomimi", "evaluate", "--scores"]
     path = save(tmp_path / "s.npy", np.eye(12))
     done = subprocess.run([*start, str(path), "--json"], capture_output=True, text=True, timeout=120, check=True)
-    (row,) = json.loads(done.stdout)["rows"]
+    found = json.loads(done.stdout)
+    (row,) = found["rows"]
     assert set(row) == FIGURES
-    assert row["top1"] == 1.0
+    assert {key: found[key] for key in row} == row
+    assert (found["top1"], found["top5"], found["n"], found["chance_top1"]) == (1.0, 1.0, 12, 1 / 12)
+    assert found["k_way"] == {"2": 1.0, "4": 1.0, "10": 1.0}
     save(path, np.array([[{}]], dtype=object))
     done = subprocess.run([*start, str(path), "--json"], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (2, "")
@@ -423,6 +608,10 @@ def test_a_live_log_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ({"scores": Path("s"), "evidence": True}, "--evidence"),
         ({"scores": Path("s"), "sure": 0.5}, "--sure"),
         ({"decisions": Path("l"), "windows": "200"}, "--windows"),
+        ({"scores": Path("s"), "transductive": True}, "--transductive"),
+        ({"decisions": Path("l"), "categories": Path("c")}, "--categories"),
+        ({"scores": Path("s"), "csv": Path("absent/f.csv")}, "no folder absent"),
+        ({"scores": Path("s"), "report": Path("absent/f.html")}, "no folder absent"),
     ],
 )
 def test_contradicting_options_are_refused(given: dict[str, Path], words: str) -> None:

@@ -46,9 +46,10 @@ def make_gallery(vectors: np.ndarray, space: str) -> Gallery:
 def write_epochs(path: Path, preprocessor: Preprocessor) -> np.ndarray:
     shape = (len(FILES), len(preprocessor.ch_names), preprocessor.n_times)
     data = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    trials = [Trial(label=label, picture=file) for label, file in zip(LABELS, FILES, strict=True)]
+    test = [Trial(label=label, picture=file) for label, file in zip(LABELS, FILES, strict=True)]
+    train = [Trial(label=f"another {trial.label}", picture=f"training/{trial.picture}") for trial in test]
     with EpochsWriter(path) as writer:
-        for split in ("train", "test"):
+        for split, trials in (("train", train), ("test", test)):
             writer.create(split, trials, *shape[1:])[:] = data
         writer.finish(preprocessor, "a test")
     return data

@@ -1,0 +1,146 @@
+"""Embeddings for other tools: decoder, epochs -> a file of unit-norm vectors and a table of what each is of."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from necomimi.console import console
+from necomimi.errors import ConfigError
+
+from .evaluate import parse_repetitions
+
+__all__ = ["command", "write_features"]
+
+
+def write_features(
+    decoder: Path,
+    epochs: Path,
+    out: Path,
+    *,
+    split: str = "test",
+    repetitions: int | None = 1,
+    gallery: Path | None = None,
+    device: str = "auto",
+) -> tuple[int, int, str]:
+    """Write the embeddings of a split, and beside them a table with the same name and the suffix ``.tsv``.
+
+    The table has a line per embedding: "label", "picture", and "epochs", the numbers (from 0, separated by commas) of
+    the lines of the split's own table whose mean it is of.
+
+    Parameters
+    ----------
+    decoder, epochs : Path
+        Directories.
+    out : Path
+        ``.safetensors``: "embeddings", float32 of shape (n, n_dims), unit norm; its metadata say the embedding space,
+        decoder, epochs, split and person. ``.npy``: the embeddings alone.
+    split : {"test", "train"}
+    repetitions : int or None
+        Presentations averaged before encoding, no presentation twice; None for all of a picture.
+    gallery : Path, optional
+        With ``.safetensors``: adds "candidates", float32 of shape (n_items, n_dims), "targets", int64 of shape (n,),
+        the candidate that each embedding should be nearest to, and the table ``OUT.candidates.tsv`` of their labels and
+        files.
+    device : str
+
+    Returns
+    -------
+    n, n_dims : int
+    words : str
+        What to say of the person, as `necomimi.offline.matching.Person.words`.
+
+    Raises
+    ------
+    ConfigError
+        The suffix is another, the split is absent, no picture has so many repetitions, or the epochs were made with
+        other preprocessing than the decoder's.
+    DatasetError
+        A picture is not in the gallery.
+    """
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from necomimi.decoder import Decoder
+    from necomimi.epochs import Epochs
+    from necomimi.gallery import Gallery
+
+    from .averaging import average_groups, group_repetitions
+    from .matching import choose_split, match_person
+    from .targets import find_targets
+
+    if out.suffix not in (".safetensors", ".npy"):
+        raise ConfigError(f"OUT {str(out)!r}", "a name that ends in .safetensors or .npy")
+    if gallery is not None and out.suffix == ".npy":
+        raise ConfigError("--gallery with a .npy file", "OUT.safetensors, which holds several arrays")
+    data, model = Epochs.load(epochs), Decoder.load(decoder, device)
+    part = choose_split(data, split)
+    person = match_person(model, data)
+    if gallery is not None:
+        model.use_gallery(Gallery.load(gallery, thumbnails=False))
+    if repetitions == 1:
+        groups, array = [np.array([i]) for i in range(len(part))], part.data
+    else:
+        groups = group_repetitions(part.names, repetitions, seed=0)
+        if not groups:
+            raise ConfigError(f"--repetitions {repetitions}", "as many as some picture has, or all")
+        array = average_groups(part.data, groups)
+    firsts = [int(group[0]) for group in groups]
+    embeddings = model.embed(array)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lines = (
+        [part.labels[i], part.pictures[i], ",".join(map(str, group))] for i, group in zip(firsts, groups, strict=True)
+    )
+    if out.suffix == ".npy":
+        np.save(out, embeddings)
+    else:
+        arrays: dict[str, Any] = {"embeddings": embeddings}
+        if gallery is not None:
+            assert model.gallery is not None
+            arrays["candidates"] = np.ascontiguousarray(model.gallery.embeddings)
+            arrays["targets"] = find_targets(part, model.gallery)[firsts].astype(np.int64)
+            pairs = zip(model.gallery.labels, model.gallery.files, strict=True)
+            _write_table(out.with_suffix(".candidates.tsv"), ("label", "file"), pairs)
+        facts = {"space": model.space, "decoder": str(decoder), "epochs": str(epochs), "split": split}
+        save_file(
+            arrays, out, metadata={**facts, "subject": person.name, "transductive": str(data.transductive).lower()}
+        )
+    _write_table(out.with_suffix(".tsv"), ("label", "picture", "epochs"), lines)
+    return *embeddings.shape, person.words
+
+
+def _write_table(path: Path, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """Write a tab-separated table with a header."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(lines)
+
+
+def command(
+    decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="A decoder directory.")],
+    epochs: Annotated[Path, typer.Argument(metavar="EPOCHS", help="An epochs directory.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="FILE.safetensors or FILE.npy; a FILE.tsv beside it.")],
+    split: Annotated[str, typer.Option(help="test or train.")] = "test",
+    repetitions: Annotated[str, typer.Option(help="Presentations averaged before encoding: a number, or all.")] = "1",
+    gallery: Annotated[Path | None, typer.Option(help="Add this gallery's embeddings and each row's target.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+) -> None:
+    """Write the embeddings of a split, for other tools.
+
+    Example: necomimi features decoder epochs features.safetensors --repetitions all
+    """
+    wanted = parse_repetitions(repetitions)
+    if len(wanted) != 1:
+        raise ConfigError(f"--repetitions {repetitions!r}", "one number, or all")
+    with console.status("encoding"):
+        n, n_dims, words = write_features(
+            decoder, epochs, out, split=split, repetitions=wanted[0], gallery=gallery, device=device
+        )
+    if words:
+        console.print(words)
+    console.print(f"{out}: {n} embeddings of {n_dims} dimensions")
