@@ -1,4 +1,4 @@
-"""A web server on this machine that fails in the ways that real ones do."""
+"""A web server on this machine that fails in the ways that real ones do; epochs of three people who can be decoded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
+
+from necomimi.epochs import EpochsWriter, Trial
+from necomimi.gallery import Gallery
+from necomimi.preprocessing import Preprocessor
 
 
 class Web(ThreadingHTTPServer):
@@ -101,3 +107,46 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         server.closing.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a read-only folder with epochs/sub-01 to sub-03, and the galleries training and test.
+
+    24 concepts of two pictures, each shown twice, and six test pictures, each shown five times; the signal is a linear
+    function of the picture's embedding, a little different for each person.
+    """
+    folder = tmp_path_factory.mktemp("people")
+    rng = np.random.default_rng(0)
+    n_channels, n_times, n_dims = 4, 16, 6
+    common = rng.normal(size=(n_dims, n_channels, n_times))
+    galleries = {}
+    for name, concepts, n_pictures in (("training", range(24), 2), ("test", range(24, 30), 1)):
+        files = tuple(f"{c:05d}_c{c}/c{c}_{p}.jpg" for c in concepts for p in range(n_pictures))
+        vectors = rng.normal(size=(len(files), n_dims))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        labels = tuple(Path(file).parent.name[6:] for file in files)
+        galleries[name] = Gallery(labels=labels, files=files, embeddings=vectors.astype(np.float32), space="random:6")
+        galleries[name].save(folder / name)
+    for number in (1, 2, 3):
+        mixing = common + 0.3 * rng.normal(size=common.shape)
+        spatial = np.eye(n_channels, dtype=np.float32) * (1 + 0.1 * number)
+        preprocessor = Preprocessor(
+            ch_names=tuple("ABCD"), sfreq=100.0, tmin=0.0, tmax=0.15, baseline=None, start=0.0, n_times=n_times,
+            spatial=spatial,
+        )  # fmt: skip
+        with EpochsWriter(folder / "epochs" / f"sub-{number:02d}") as writer:
+            for split, gallery, n_repetitions in (("train", "training", 2), ("test", "test", 5)):
+                seen = galleries[gallery]
+                items = np.tile(np.arange(len(seen)), n_repetitions)
+                trials = [
+                    Trial(
+                        label=seen.labels[item], picture=seen.files[item], repetition=1 + i // len(seen), onset=float(i)
+                    )
+                    for i, item in enumerate(items)
+                ]
+                noise = 0.3 * rng.normal(size=(len(items), n_channels, n_times))
+                data = np.einsum("nd,dct->nct", seen.embeddings[items], mixing) + noise
+                writer.create(split, trials, n_channels, n_times)[:] = data
+            writer.finish(preprocessor, "a test", subject=f"sub-{number:02d}")
+    return folder

@@ -1,0 +1,150 @@
+"""Print a sweep: its summary -> tables for people, a CSV file for programs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+__all__ = ["tabulate_differences", "tabulate_published", "tabulate_repetitions", "tabulate_subjects", "write_csv"]
+
+Row = dict[str, Any]
+
+
+def tabulate_subjects(summary: dict[str, Any]) -> Table:
+    """Return accuracies of each encoder and subject, all repetitions averaged, and means over subjects.
+
+    Parameters
+    ----------
+    summary : dict
+        Of `necomimi.offline.summary.summarise`, as everywhere here.
+    """
+    means = _last(summary["means"])
+    first = means[0]
+    with_top5 = first["n_classes"] > 5
+    title = f"{summary['protocol']}, {first['n_classes']}-way; gallery: {summary['gallery']}"
+    if summary["transductive"]:
+        title += "; transductive: whitening has seen test epochs"
+    table = Table(
+        title=title,
+        caption="subjects: mean ± standard deviation over seeds; means: 95 % t interval over subjects\n"
+        f"validation: top-1 of {first['validation_n_ways']} held-out training concepts, chosen pass / last pass",
+        caption_justify="left",
+    )
+    names = ["encoder", "subject", "seeds", "top-1", *(["top-5"] if with_top5 else []), "validation", "chosen pass"]
+    for name in [*names, "parameters", "training"]:
+        table.add_column(name, justify="left" if name in ("encoder", "subject") else "right")
+    for mean in means:
+        for row in _last(summary["rows"]):
+            if row["encoder"] == mean["encoder"]:
+                what = [row["encoder"], row["subject"], str(row["n_seeds"]), _spread(row, "top1")]
+                table.add_row(*what, *([_spread(row, "top5")] if with_top5 else []), *_facts(row))
+        what = [mean["encoder"], f"mean of {mean['n_subjects']}", "", _rate(mean, "top1")]
+        table.add_row(*what, *([_rate(mean, "top5")] if with_top5 else []), *_facts(mean), style="bold")
+        table.add_section()
+    chance = [f"{first['chance_top1']:.1%}", *([f"{first['chance_top5']:.1%}"] if with_top5 else [])]
+    table.add_row("chance", "", "", *chance, f"{1 / first['validation_n_ways']:.1%}")
+    return table
+
+
+def tabulate_repetitions(summary: dict[str, Any]) -> Table | None:
+    """Return mean accuracies by the number of presentations averaged; None where there is one number only."""
+    means = summary["means"]
+    numbers = list(dict.fromkeys(row["repetitions"] for row in means))
+    if len(numbers) < 2:
+        return None
+    table = Table(title="top-1 by presentations averaged, mean over subjects")
+    table.add_column("encoder")
+    for number in numbers:
+        table.add_column(str(number), justify="right")
+    for encoder in summary["encoders"]:
+        found = {row["repetitions"]: f"{row['top1']:.1%}" for row in means if row["encoder"] == encoder}
+        table.add_row(encoder, *(found.get(number, "") for number in numbers))
+    return table
+
+
+def tabulate_differences(summary: dict[str, Any]) -> Table | None:
+    """Return paired differences of encoders; None where there is one encoder only."""
+    if not summary["differences"]:
+        return None
+    table = Table(
+        title="paired differences, in points, all repetitions",
+        caption="95 % t interval and paired t test over subjects, not corrected for the number of pairs",
+        caption_justify="left",
+    )
+    for name in ("encoders", "subjects", "top-1", "p", "top-5", "p"):
+        table.add_column(name, justify="left" if name == "encoders" else "right")
+    for row in summary["differences"]:
+        cells = []
+        for name in ("top1", "top5"):
+            interval, p = row[f"{name}_interval"], row[f"{name}_p"]
+            cell = "" if row[name] is None else f"{100 * row[name]:+.1f}"
+            cells.append(cell + (f" ({100 * interval[0]:+.1f} to {100 * interval[1]:+.1f})" if interval else ""))
+            cells.append("" if p is None else f"{p:.3f}")
+        table.add_row(" - ".join(row["encoders"]), str(row["n_subjects"]), *cells)
+    return table
+
+
+def tabulate_published(summary: dict[str, Any]) -> Table | None:
+    """Return published figures to stand beside ours; None where they are of other data."""
+    if not summary["published"]:
+        return None
+    table = Table(
+        title=f"published, {summary['protocol']}, 200-way, mean of ten subjects",
+        caption="a figure chosen on the test set is too high to compare with ours, which look at it once",
+        caption_justify="left",
+    )
+    for name in ("method", "top-1", "top-5", "chosen on", "answers are"):
+        table.add_column(name, justify="right" if name.startswith("top") else "left")
+    for row in summary["published"]:
+        rates = (f"{row[name]:.1%}" for name in ("top1", "top5"))
+        table.add_row(row["method"], *rates, row["chosen_on"], row["candidates"])
+    return table
+
+
+def write_csv(summary: dict[str, Any], path: Path) -> None:
+    """Write every row of a summary, and the means with "mean" for a subject, one line each."""
+    lines = []
+    for row in [*summary["rows"], *({**mean, "subject": "mean"} for mean in summary["means"])]:
+        line = {key: value for key, value in row.items() if key != "k_way" and not key.endswith("_interval")}
+        for key, value in row.items():
+            if key.endswith("_interval"):
+                name = key.removesuffix("_interval")
+                line[f"{name}_low"], line[f"{name}_high"] = value or (None, None)
+        line |= {f"top1_{k}_way": value for k, value in row["k_way"].items()}
+        lines.append(line)
+    columns = dict.fromkeys(key for line in lines for key in line)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def _last(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with the most repetitions, one per encoder and subject."""
+    return list({(row["encoder"], row.get("subject")): row for row in rows}.values())
+
+
+def _facts(row: Row) -> list[str]:
+    """Return the cells of what is known of a training."""
+    return [
+        f"{row['validation_top1']:.1%} / {row['validation_top1_last']:.1%}",
+        f"{row['best_epoch']:.0f} of {row['epochs']}",
+        f"{row['n_parameters']:,.0f}",
+        f"{row['training_s']:.0f} s",
+    ]
+
+
+def _spread(row: Row, name: str) -> str:
+    """Return a rate with its standard deviation."""
+    deviation = row[f"{name}_sd"]
+    return f"{row[name]:.1%}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+
+
+def _rate(row: Row, name: str) -> str:
+    """Return a rate with its interval."""
+    interval = row[f"{name}_interval"]
+    return f"{row[name]:.1%}" + (f" ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})" if interval else "")
