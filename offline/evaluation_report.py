@@ -1,0 +1,130 @@
+"""Report what an evaluation or a sweep found: its result -> one HTML file with tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import plots, sweep_tables
+from .guards import describe
+from .report import Report
+from .tables import early_rows, tables_of, validation_line
+
+__all__ = ["evaluation_report", "sweep_report"]
+
+
+def evaluation_report(result: dict[str, Any], path: Path | str) -> None:
+    """Write what ``necomimi evaluate`` shows as a report.
+
+    Parameters
+    ----------
+    result : dict
+        As ``necomimi evaluate --json`` prints it: of a decoder, of a score matrix or of a live session.
+    path : Path or str
+        The HTML file.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be written.
+    """
+    if "decoder" in result:
+        title = "How well a decoder finds what was seen"
+        lead = f"{result['decoder']} on the {result['split']} epochs of {result['epochs']}; "
+        lead += f"gallery: {result['gallery']['kind']}, {result['gallery']['n_classes']} classes."
+    else:
+        title, lead = "How well answers name what was seen", str(result.get("scores") or result.get("decisions"))
+    report = Report(title, lead)
+    tables = tables_of(result, "Accuracy")
+    early = early_rows(result)
+    n_repetitions = sum("repetitions" in row for row in result["rows"])
+    figures = {}
+    if n_repetitions > 1:
+        caption = "Accuracy by the number of presentations averaged, with 95 % intervals."
+        figures[0] = (plots.by_repetitions(result["rows"]), caption)
+    if len(early) > 1:
+        caption = "Top-1 accuracy of single presentations of which only the beginning had arrived."
+        figures[1] = (plots.by_time(early, early[0]["chance_top1"]), caption)
+    if "confusion" in result:
+        found = result["confusion"]
+        caption = "Per cent of the pictures of a category (rows) that were answered with each (columns)."
+        figures[len(tables) - 1 - ("published" in result)] = (
+            plots.confusion(found["categories"], found["matrix"]),
+            caption,
+        )
+    for i, table in enumerate(tables):
+        heading, table.title = str(table.title or "k-way accuracy"), None
+        report.section(heading[0].upper() + heading[1:])
+        if i in figures:
+            report.figure(*figures[i])
+        report.printed(table)
+        if not i and validation_line(result):
+            report.text(validation_line(result))
+    if "guards" in result:
+        report.section("Checks of the way to these figures")
+        report.text(describe(result["guards"]))
+        answers = {True: "yes", False: "NO", None: "not claimed"}
+        rows = [(guard["name"], answers[guard["passed"]], guard["detail"]) for guard in result["guards"]]
+        report.table(("what should hold", "holds", "what was found"), rows)
+    report.save(path)
+
+
+def sweep_report(summary: dict[str, Any], path: Path | str) -> None:
+    """Write what ``necomimi sweep`` shows as a report.
+
+    Parameters
+    ----------
+    summary : dict
+        Of `necomimi.offline.summary.summarise`.
+    path : Path or str
+        The HTML file.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be written.
+    """
+    counts = f"{_count(summary['encoders'], 'encoder')}, {_count(summary['subjects'], 'subject')}"
+    report = Report(
+        "How well encoders find what was seen",
+        f"{counts}, {_count(summary['seeds'], 'seed')}; {summary['protocol']}; {'; '.join(summary['sources'])}.",
+    )
+    if summary["missing"]:
+        report.text(f"{_count(summary['missing'], 'job')} without a result: {', '.join(summary['missing'])}.")
+    for name, checks in summary["failed_guards"].items():
+        report.text(f"{name}: these checks failed: {', '.join(checks)}.")
+    report.section("Subjects")
+    last = {(row["encoder"], row["subject"]): row for row in summary["rows"]}  # all presentations come last
+    caption = "Top-1 accuracy of each subject, all presentations averaged; bars are one standard deviation over seeds."
+    if len(summary["encoders"]) > 1:
+        caption += " Grey: the same subjects under the other encoders."
+    report.figure(plots.by_subject([_with_spread(row) for row in last.values()]), caption)
+    report.printed(sweep_tables.tabulate_subjects(summary))
+    repetitions = sweep_tables.tabulate_repetitions(summary)
+    if repetitions is not None:
+        report.section("Presentations")
+        for encoder in summary["encoders"]:
+            rows = [row for row in summary["means"] if row["encoder"] == encoder]
+            words = "mean over subjects by the number of presentations averaged, with the 95 % t interval"
+            report.figure(plots.by_repetitions(rows), f"{encoder}: {words}.")
+        report.printed(repetitions)
+    for heading, table in (
+        ("Differences", sweep_tables.tabulate_differences(summary)),
+        ("Published figures", sweep_tables.tabulate_published(summary)),
+    ):
+        if table is not None:
+            report.section(heading)
+            report.printed(table)
+    report.save(path)
+
+
+def _with_spread(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose interval is one standard deviation over seeds to either side."""
+    spread = row["top1_sd"] or 0.0
+    return {**row, "top1_interval": [row["top1"] - spread, row["top1"] + spread]}
+
+
+def _count(things: list[Any], name: str) -> str:
+    """Return how many there are, in words."""
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
