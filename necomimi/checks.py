@@ -47,6 +47,8 @@ EXTRAS = {
     "demo": "the embedded pictures and their encoder",
     "clip": "picture and text embeddings of OpenCLIP",
     "diffusion": "painted pictures",
+    "braindecode": "the models of braindecode as encoders",
+    "ray": "sweeps on a Ray cluster",
 }
 
 Level = Literal["ok", "warning", "failure"]

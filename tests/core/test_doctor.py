@@ -19,7 +19,8 @@ from necomimi.checks import Check
 pytestmark = pytest.mark.lsl
 
 NAMES = ["python", "liblsl", "clock", "network", "Qt", "torch", "accelerator", "torchvision", "LabRecorder"]
-NAMES += ["extra demo", "extra clip", "extra diffusion", "current folder", "cache folder"]
+NAMES += [f"extra {name}" for name in ("demo", "clip", "diffusion", "braindecode", "ray")]
+NAMES += ["current folder", "cache folder"]
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
