@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["average_groups", "group_repetitions"]
+from necomimi.epochs import EpochSet
+from necomimi.errors import ConfigError
+
+__all__ = ["average_groups", "average_part", "group_repetitions"]
 
 BLOCK = 4096  # epochs read at once
 
@@ -66,3 +69,25 @@ def average_groups(data: NDArray[np.float32], groups: Sequence[NDArray[np.int64]
         out[start:stop] = sums / np.array([len(group) for group in block], dtype=np.float32)[:, None, None]
         start = stop
     return out
+
+
+def average_part(part: EpochSet, repetitions: int | None) -> tuple[NDArray[np.float32], list[NDArray[np.int64]]]:
+    """Return the mean epochs of groups of repetitions, and the row numbers behind each.
+
+    Parameters
+    ----------
+    part : EpochSet
+    repetitions : int or None
+        Presentations averaged, none twice; None for all of a picture. Of 1, the epochs themselves, in their order.
+
+    Raises
+    ------
+    ConfigError
+        No picture has so many.
+    """
+    if repetitions == 1:
+        return part.data, [np.array([i]) for i in range(len(part))]
+    groups = group_repetitions(part.names, repetitions, seed=0)
+    if not groups:
+        raise ConfigError(f"--repetitions {repetitions}", "as many as some picture has, or all")
+    return average_groups(part.data, groups), groups

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ACCENT", "FONT", "INK", "MUTED", "dress", "empty", "percent", "tint"]
+__all__ = ["ACCENT", "FONT", "INK", "MUTED", "dress", "empty", "explain", "percent", "tint"]
 
 # A report replaces the first three by colours of its page, which may be light or dark.
 INK, MUTED, ACCENT = "#1d2125", "#6a737d", "#12708f"
@@ -35,6 +35,16 @@ def dress(axes: Axes) -> None:
     axes.tick_params(labelsize=FONT, color=MUTED, labelcolor=INK)
     axes.xaxis.label.set(size=FONT, color=INK)
     axes.yaxis.label.set(size=FONT, color=INK)
+
+
+def explain(axes: Axes) -> None:
+    """Say above the axes what is drawn in them, chance last."""
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] == "chance")
+    axes.figure.legend(
+        [handles[i] for i in order], [labels[i] for i in order],
+        loc="outside upper center", ncols=4, frameon=False, fontsize=FONT, labelcolor=INK,
+    )  # fmt: skip
 
 
 def percent(rate: float, _: float) -> str:

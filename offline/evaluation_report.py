@@ -104,10 +104,11 @@ def sweep_report(summary: dict[str, Any], path: Path | str) -> None:
     repetitions = sweep_tables.tabulate_repetitions(summary)
     if repetitions is not None:
         report.section("Presentations")
-        for encoder in summary["encoders"]:
-            rows = [row for row in summary["means"] if row["encoder"] == encoder]
-            words = "mean over subjects by the number of presentations averaged, with the 95 % t interval"
-            report.figure(plots.by_repetitions(rows), f"{encoder}: {words}.")
+        words = "by the number of presentations averaged, mean over subjects and seeds"
+        if len(summary["encoders"]) > 1:
+            report.figure(plots.by_encoder(summary["means"]), f"Top-1 accuracy {words}.")
+        else:
+            report.figure(plots.by_repetitions(summary["means"]), f"Accuracy {words}, with the 95 % t interval.")
         report.printed(repetitions)
     for heading, table in (
         ("Differences", sweep_tables.tabulate_differences(summary)),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,14 @@ from necomimi.errors import ConfigError
 
 from .evaluate import parse_repetitions
 
-__all__ = ["command", "write_features"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from necomimi.decoder import Decoder
+    from necomimi.epochs import Epochs, EpochSet
+
+__all__ = ["command", "save_embeddings", "write_features"]
 
 
 def write_features(
@@ -62,16 +69,12 @@ def write_features(
     DatasetError
         A picture is not in the gallery.
     """
-    import numpy as np
-    from safetensors.numpy import save_file
-
     from necomimi.decoder import Decoder
     from necomimi.epochs import Epochs
     from necomimi.gallery import Gallery
 
-    from .averaging import average_groups, group_repetitions
+    from .averaging import average_part
     from .matching import choose_split, match_person
-    from .targets import find_targets
 
     if out.suffix not in (".safetensors", ".npy"):
         raise ConfigError(f"OUT {str(out)!r}", "a name that ends in .safetensors or .npy")
@@ -82,15 +85,54 @@ def write_features(
     person = match_person(model, data)
     if gallery is not None:
         model.use_gallery(Gallery.load(gallery, thumbnails=False))
-    if repetitions == 1:
-        groups, array = [np.array([i]) for i in range(len(part))], part.data
-    else:
-        groups = group_repetitions(part.names, repetitions, seed=0)
-        if not groups:
-            raise ConfigError(f"--repetitions {repetitions}", "as many as some picture has, or all")
-        array = average_groups(part.data, groups)
-    firsts = [int(group[0]) for group in groups]
+    array, groups = average_part(part, repetitions)
     embeddings = model.embed(array)
+    facts = {"decoder": str(decoder), "split": split, "subject": person.name}
+    save_embeddings(out, embeddings, model, data, part, groups, facts, search=gallery is not None)
+    return *embeddings.shape, person.words
+
+
+def save_embeddings(
+    out: Path,
+    embeddings: NDArray[np.float32],
+    model: Decoder,
+    data: Epochs,
+    part: EpochSet,
+    groups: Sequence[NDArray[np.int64]],
+    facts: Mapping[str, str],
+    *,
+    search: bool = False,
+) -> None:
+    """Write embeddings and their table in the form that `write_features` describes.
+
+    Parameters
+    ----------
+    out : Path
+        In a folder that is made where it is absent.
+    embeddings : ndarray of float32, shape (n, n_dims)
+    model : Decoder
+        What made them.
+    data : Epochs
+    part : EpochSet
+        The split of `data` that they are of.
+    groups : sequence of ndarray of int
+        Rows of `part` behind each.
+    facts : mapping of str to str
+        What else the metadata say.
+    search : bool
+        Add the model's gallery, and the targets in it.
+
+    Raises
+    ------
+    DatasetError
+        A picture is not in the gallery.
+    """
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from .targets import find_targets
+
+    firsts = [int(group[0]) for group in groups]
     out.parent.mkdir(parents=True, exist_ok=True)
     lines = (
         [part.labels[i], part.pictures[i], ",".join(map(str, group))] for i, group in zip(firsts, groups, strict=True)
@@ -99,18 +141,15 @@ def write_features(
         np.save(out, embeddings)
     else:
         arrays: dict[str, Any] = {"embeddings": embeddings}
-        if gallery is not None:
+        if search:
             assert model.gallery is not None
             arrays["candidates"] = np.ascontiguousarray(model.gallery.embeddings)
             arrays["targets"] = find_targets(part, model.gallery)[firsts].astype(np.int64)
             pairs = zip(model.gallery.labels, model.gallery.files, strict=True)
             _write_table(out.with_suffix(".candidates.tsv"), ("label", "file"), pairs)
-        facts = {"space": model.space, "decoder": str(decoder), "epochs": str(epochs), "split": split}
-        save_file(
-            arrays, out, metadata={**facts, "subject": person.name, "transductive": str(data.transductive).lower()}
-        )
+        origin = {"space": model.space, "epochs": str(data.path), "transductive": str(data.transductive).lower()}
+        save_file(arrays, out, metadata={**origin, **facts})
     _write_table(out.with_suffix(".tsv"), ("label", "picture", "epochs"), lines)
-    return *embeddings.shape, person.words
 
 
 def _write_table(path: Path, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:

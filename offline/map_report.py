@@ -19,7 +19,7 @@ from . import plots
 from .masking import WIDTH_S, Part
 from .report import Report
 
-__all__ = ["channel_means", "row_of", "tabulate_parts", "write_map"]
+__all__ = ["add_channels", "channel_means", "row_of", "tabulate_parts", "write_map"]
 
 Row = dict[str, Any]
 MEANS = ("top1", "top5", "chance_top1", "chance_top5", "n_queries", "n_classes", "interval")
@@ -187,17 +187,26 @@ def _report(result: Mapping[str, Any]) -> Report:
         report.figure(plots.by_region([*whole, *regional]), "Top-1 accuracy by region; the line is all channels.")
         report.printed(tabulate_parts([*whole, *regional]))
     if result["channels"]:
-        _channels(report, result["channels"])
+        words = "What the decoder of whole epochs loses on the test set where one channel is replaced by its mean over "
+        add_channels(report, result["channels"], words + "the training epochs.")
     return report
 
 
-def _channels(report: Report, losses: Mapping[str, Mapping[str, float]]) -> None:
-    """Add topographies of what is lost without each channel, and the channels that matter most."""
+def add_channels(report: Report, losses: Mapping[str, Mapping[str, float]], words: str) -> None:
+    """Add topographies of what is lost without each channel, and the channels that matter most.
+
+    Parameters
+    ----------
+    report : Report
+    losses : mapping
+        By channel name, the loss of "two_way", "top1" and "top5".
+    words : str
+        How each channel was taken away.
+    """
     report.section("Channels")
     report.text(
-        "What the decoder of whole epochs loses on the test set where one channel is replaced by its mean over the "
-        "training epochs. Nothing was trained again, so a channel whose neighbours tell the same costs little. Top-1 "
-        "moves in steps of one query; 2-way accuracy moves with every rank."
+        f"{words} Nothing was trained again, so a channel whose neighbours tell the same costs little. Top-1 moves in "
+        "steps of one query; 2-way accuracy moves with every rank."
     )
     if len(flat_positions(list(losses))) >= 3:
         for figure, label in (("two_way", "2-way accuracy"), ("top1", "top-1 accuracy")):

@@ -19,7 +19,7 @@ from necomimi.gallery import Gallery
 from .engine import TrainSettings, TrainStep, train_encoder
 from .jobs import read_records, write_record
 from .judgement import judge_decoder
-from .masking import Part, keep, whole
+from .masking import Part, keep, replaced, whole
 
 __all__ = ["MapRun", "averaged_epochs", "channel_losses"]
 
@@ -154,9 +154,7 @@ def channel_losses(decoder: Decoder, train: EpochSet, test: EpochSet) -> dict[st
     before, data = judge(test), np.array(test.data)
     losses = {}
     for channel, name in enumerate(decoder.preprocessor.ch_names):
-        own = data[:, channel].copy()
-        data[:, channel] = means[channel]
-        after = judge(replace(test, data=data))
+        with replaced(data, [channel], means[channel]):
+            after = judge(replace(test, data=data))
         losses[name] = {figure: before[figure] - after[figure] for figure in before}
-        data[:, channel] = own
     return losses

@@ -1,8 +1,9 @@
-"""Choose parts of an epoch: preprocessing, step -> windows and regions; epochs, part -> epochs, zero outside it."""
+"""Choose parts of an epoch: preprocessing, step -> windows and regions; epochs, part -> only it, or without it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from necomimi.errors import ConfigError
 from necomimi.preprocessing import Preprocessor
 from necomimi.regions import channels_by_region
 
-__all__ = ["WIDTH_S", "Part", "growing_windows", "keep", "regions", "sliding_windows", "whole"]
+__all__ = ["WIDTH_S", "Part", "growing_windows", "keep", "regions", "replaced", "sliding_windows", "whole"]
 
 WIDTH_S = 0.1  # of a sliding window
 
@@ -134,6 +135,26 @@ def keep(data: NDArray[np.float32], part: Part) -> NDArray[np.float32]:
     for channel in part.indices:  # all at once would make another copy
         kept[:, channel, part.first : part.last] = data[:, channel, part.first : part.last]
     return kept
+
+
+@contextmanager
+def replaced(data: NDArray[np.float32], channels: Sequence[int], values: NDArray[Any]) -> Iterator[None]:
+    """Put `values` in place of channels of epochs for as long as a with block lasts.
+
+    Parameters
+    ----------
+    data : ndarray of float32, shape (n_epochs, n_channels, n_times)
+        Changed in place, and changed back.
+    channels : sequence of int
+    values : ndarray, shape (n_epochs, len(channels), n_times) or one that broadcasts to it
+    """
+    chosen = list(channels)
+    own = data[:, chosen]  # a copy
+    data[:, chosen] = values
+    try:
+        yield
+    finally:
+        data[:, chosen] = own
 
 
 def _begin(preprocessor: Preprocessor) -> float:

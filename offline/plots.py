@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from necomimi.errors import ConfigError
 from necomimi.regions import flat_positions
 
-from .drawing import ACCENT, FONT, INK, MUTED, dress, empty, percent, tint
+from .drawing import ACCENT, FONT, INK, MUTED, dress, empty, explain, percent, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["by_region", "by_repetitions", "by_subject", "by_time", "confusion", "topography"]
+__all__ = ["by_encoder", "by_region", "by_repetitions", "by_subject", "by_time", "confusion", "topography"]
 
 Row = Mapping[str, Any]
 TOPS = (("top1", "top-1", ACCENT), ("top5", "top-5", MUTED))
@@ -51,6 +51,35 @@ def by_repetitions(rows: Sequence[Row]) -> Figure:
     axes.set_xlim(-0.4, len(rows) - 0.6)
     axes.set_xlabel("presentations averaged")
     _finish(axes, "accuracy")
+    return figure
+
+
+def by_encoder(rows: Sequence[Row]) -> Figure:
+    """Draw top-1 accuracy of several encoders over the number of presentations behind an answer, the best in colour.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        With "encoder" and "repetitions" (a number or "all"); each encoder has the same numbers.
+    """
+    figure, axes = _figure(3.4)
+    numbers = list(dict.fromkeys(str(row["repetitions"]) for row in rows))
+    rates: dict[str, list[float]] = {}
+    for row in rows:
+        rates.setdefault(row["encoder"], []).append(row["top1"])
+    ranked = sorted(rates, key=lambda name: rates[name][-1])
+    gap, last = 0.07 * max(rates[ranked[-1]][-1], rows[0]["chance_top1"]), -np.inf
+    for name in ranked:
+        best = name == ranked[-1]
+        axes.plot(rates[name], color=ACCENT if best else MUTED, marker="o", ms=3.5, lw=1.8 if best else 1.0)
+        last = max(rates[name][-1], last + gap)  # names of like encoders stand above each other
+        place = (len(numbers) - 0.92, last)
+        axes.text(*place, name, va="center", fontsize=FONT, color=ACCENT if best else INK)
+    axes.plot([0, len(numbers) - 1], [rows[0]["chance_top1"]] * 2, color=MUTED, lw=1, ls=":")
+    axes.set_xticks(range(len(numbers)), numbers)
+    axes.set_xlim(-0.2, len(numbers) - 0.3)
+    axes.set_xlabel("presentations averaged")
+    _finish(axes, "top-1 accuracy")
     return figure
 
 
@@ -106,7 +135,7 @@ def by_region(rows: Sequence[Row]) -> Figure:
     axes.set_xlabel("top-1 accuracy")
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(percent)
-    _explain(axes)
+    explain(axes)
     return figure
 
 
@@ -269,17 +298,7 @@ def _finish(axes: Axes, label: str) -> None:
     axes.set_ylim(0, None)
     axes.set_ylabel(label)
     axes.yaxis.set_major_formatter(percent)
-    _explain(axes)
-
-
-def _explain(axes: Axes) -> None:
-    """Say above the axes what is drawn in them, chance last."""
-    handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i] == "chance")
-    axes.figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order],
-        loc="outside upper center", ncols=4, frameon=False, fontsize=FONT, labelcolor=INK,
-    )  # fmt: skip
+    explain(axes)
 
 
 def _tops(rows: Sequence[Row]) -> list[tuple[str, str, str]]:

@@ -38,7 +38,7 @@ STYLE = f"""
   h2 {{ break-after: avoid; }}
   figure, tr {{ break-inside: avoid; }}
 }}
-body {{ margin: 3rem auto; padding: 0 1.25rem; max-width: 52rem; background: var(--page); color: var(--ink);
+body {{ margin: 3rem auto; padding: 0 1.25rem; max-width: 60rem; background: var(--page); color: var(--ink);
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif; }}
 h1 {{ font-size: 1.6rem; line-height: 1.25; font-weight: 600; margin: 0 0 .5rem; }}
 h2 {{ font-size: 1.15rem; font-weight: 600; margin: 2.75rem 0 .75rem; }}
@@ -55,6 +55,7 @@ caption {{ text-align: left; color: var(--muted); padding-bottom: .4rem; }}
 .strong td {{ font-weight: 600; border-bottom-color: var(--ink); }}
 tfoot td {{ color: var(--muted); border-bottom: 0; }}
 th:last-child, td:last-child {{ padding-right: 0; }}
+td:nth-child(-n+2) {{ white-space: nowrap; }}
 .number {{ text-align: right; white-space: nowrap; }}
 svg {{ display: block; width: 100%; height: auto; fill: var(--ink); }}
 svg text {{ font-family: inherit !important; }}

@@ -17,6 +17,8 @@ __all__ = [
     "interval_of",
     "kway_table",
     "ranks",
+    "sign_test",
+    "units_of",
 ]
 
 
@@ -175,7 +177,37 @@ def interval_of(hits: NDArray[np.float64], clusters: NDArray[Any]) -> tuple[floa
     Wilson's where every concept is asked once, or where there are fewer than ten (label galleries: trials are the
     units); else a bootstrap over concepts, since repetitions of one concept are not independent.
     """
-    n_clusters = len(np.unique(clusters))
-    if n_clusters == len(hits) or n_clusters < 10:
+    units = units_of(clusters)
+    if len(np.unique(units)) == len(hits):
         return *wilson(round(hits.sum()), len(hits)), "Wilson"
     return *bootstrap_interval(hits, clusters), "bootstrap over concepts"
+
+
+def units_of(clusters: NDArray[Any]) -> NDArray[Any]:
+    """Return which queries are not independent of each other: `clusters`, or each alone where those are fewer than ten.
+
+    Parameters
+    ----------
+    clusters : ndarray, shape (n_queries,)
+        The concept of each query.
+    """
+    return clusters if len(np.unique(clusters)) >= 10 else np.arange(len(clusters))
+
+
+def sign_test(differences: NDArray[np.float64], clusters: NDArray[Any]) -> float:
+    """Return the p value, two-sided, of as many units above zero as below: exact, those at zero left out.
+
+    Of hits (0 or 1) under two conditions, one query a unit, this is the exact test of McNemar (1947).
+
+    Parameters
+    ----------
+    differences : ndarray, shape (n_queries,)
+    clusters : ndarray, shape (n_queries,)
+        Queries that share one are one unit: the sign is that of their mean.
+    """
+    from scipy.stats import binomtest
+
+    _, index = np.unique(clusters, return_inverse=True)
+    means = np.bincount(index, weights=differences) / np.bincount(index)
+    above, below = int((means > 1e-9).sum()), int((means < -1e-9).sum())  # rounding is no difference
+    return float(binomtest(above, above + below).pvalue) if above + below else 1.0

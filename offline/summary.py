@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .published import Protocol
 from .published import rows as published_rows
 
-__all__ = ["summarise", "t_interval"]
+__all__ = ["summarise", "t_interval", "t_test"]
 
 Record = dict[str, Any]
 Row = dict[str, Any]
@@ -105,6 +105,21 @@ def t_interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, fl
     return float(centre - half), float(centre + half)
 
 
+def t_test(values: Sequence[float] | NDArray[np.float64]) -> float | None:
+    """Return the p value of a mean of zero, two-sided: a paired t test where values are differences.
+
+    None for fewer than two values, and for values that are all the same: the statistic is not defined there.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One per subject.
+    """
+    from scipy.stats import ttest_1samp
+
+    return float(ttest_1samp(values, 0.0).pvalue) if len(values) > 1 and np.ptp(values) > 0 else None
+
+
 def _over_seeds(records: Sequence[Record]) -> list[Row]:
     """Return one row per number of repetitions: means and standard deviations over the seeds of one subject."""
     first = records[0]
@@ -157,8 +172,6 @@ def _difference(
     by_name: dict[tuple[str, str, int], Record], pair: tuple[str, str], subjects: Sequence[str], seeds: Sequence[int]
 ) -> Row:
     """Return the paired difference of two encoders over the subjects and seeds that both have, all repetitions."""
-    from scipy.stats import ttest_1samp
-
     apart: dict[str, list[float]] = {"top1": [], "top5": []}
     for subject in subjects:
         both = [seed for seed in seeds if all((name, subject, seed) in by_name for name in pair)]
@@ -170,8 +183,7 @@ def _difference(
         interval = t_interval(values)
         row[figure] = _mean(values) if values else None
         row[f"{figure}_interval"] = interval and list(interval)
-        # Where all subjects differ by the same amount the statistic is not defined.
-        row[f"{figure}_p"] = float(ttest_1samp(values, 0.0).pvalue) if interval and np.ptp(values) > 0 else None
+        row[f"{figure}_p"] = t_test(values)
     return row
 
 

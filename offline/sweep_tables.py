@@ -9,7 +9,14 @@ from typing import Any
 
 from rich.table import Table
 
-__all__ = ["tabulate_differences", "tabulate_published", "tabulate_repetitions", "tabulate_subjects", "write_csv"]
+__all__ = [
+    "tabulate_differences",
+    "tabulate_published",
+    "tabulate_repetitions",
+    "tabulate_subjects",
+    "write_csv",
+    "write_rows",
+]
 
 Row = dict[str, Any]
 
@@ -30,8 +37,9 @@ def tabulate_subjects(summary: dict[str, Any]) -> Table:
         title += "; transductive: whitening has seen test epochs"
     table = Table(
         title=title,
-        caption="subjects: mean ± standard deviation over seeds; means: 95 % t interval over subjects\n"
-        f"validation: top-1 of {first['validation_n_ways']} held-out training concepts, chosen pass / last pass",
+        caption="subjects: mean ± standard deviation over seeds"
+        + ("; means: 95 % t interval over subjects\n" if len(summary["subjects"]) > 1 else "\n")
+        + f"validation: top-1 of {first['validation_n_ways']} held-out training concepts, chosen pass / last pass",
         caption_justify="left",
     )
     names = ["encoder", "subject", "seeds", "top-1", *(["top-5"] if with_top5 else []), "validation", "chosen pass"]
@@ -42,9 +50,11 @@ def tabulate_subjects(summary: dict[str, Any]) -> Table:
             if row["encoder"] == mean["encoder"]:
                 what = [row["encoder"], row["subject"], str(row["n_seeds"]), _spread(row, "top1")]
                 table.add_row(*what, *([_spread(row, "top5")] if with_top5 else []), *_facts(row))
-        what = [mean["encoder"], f"mean of {mean['n_subjects']}", "", _rate(mean, "top1")]
-        table.add_row(*what, *([_rate(mean, "top5")] if with_top5 else []), *_facts(mean), style="bold")
-        table.add_section()
+        if len(summary["subjects"]) > 1:
+            what = [mean["encoder"], f"mean of {mean['n_subjects']}", "", _rate(mean, "top1")]
+            table.add_row(*what, *([_rate(mean, "top5")] if with_top5 else []), *_facts(mean), style="bold")
+            table.add_section()
+    table.add_section()
     chance = [f"{first['chance_top1']:.1%}", *([f"{first['chance_top5']:.1%}"] if with_top5 else [])]
     table.add_row("chance", "", "", *chance, f"{1 / first['validation_n_ways']:.1%}")
     return table
@@ -107,14 +117,27 @@ def tabulate_published(summary: dict[str, Any]) -> Table | None:
 
 def write_csv(summary: dict[str, Any], path: Path) -> None:
     """Write every row of a summary, and the means with "mean" for a subject, one line each."""
+    write_rows([*summary["rows"], *({**mean, "subject": "mean"} for mean in summary["means"])], path)
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write rows of figures, one line each; an interval takes two columns, a k-way accuracy one per k.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        What one of them lacks is left empty.
+    path : Path
+        Replaced where it exists.
+    """
     lines = []
-    for row in [*summary["rows"], *({**mean, "subject": "mean"} for mean in summary["means"])]:
+    for row in rows:
         line = {key: value for key, value in row.items() if key != "k_way" and not key.endswith("_interval")}
         for key, value in row.items():
             if key.endswith("_interval"):
                 name = key.removesuffix("_interval")
                 line[f"{name}_low"], line[f"{name}_high"] = value or (None, None)
-        line |= {f"top1_{k}_way": value for k, value in row["k_way"].items()}
+        line |= {f"top1_{k}_way": value for k, value in row.get("k_way", {}).items()}
         lines.append(line)
     columns = dict.fromkeys(key for line in lines for key in line)
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -93,7 +93,7 @@ def test_a_sweep_shows_subjects_presentations_and_differences(tmp_path: Path) ->
     sweep_report(summary, tmp_path / "report.html")
     found = sections(tmp_path / "report.html")
     assert list(found) == ["Subjects", "Presentations", "Differences"]
-    assert [content.count("<svg") for content in found.values()] == [1, 2, 0]
+    assert [content.count("<svg") for content in found.values()] == [1, 1, 0]
     assert [content.count("<table") for content in found.values()] == [1, 1, 1]
     page = (tmp_path / "report.html").read_text()
     assert "2 encoders, 2 subjects, 2 seeds; within subject; a test." in page

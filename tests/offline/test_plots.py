@@ -54,6 +54,23 @@ def test_repetitions_are_named_and_chance_is_drawn() -> None:
     assert axes.yaxis.get_major_formatter()(0.07, None) == "7%"
 
 
+def test_the_best_encoder_is_coloured_and_no_name_stands_on_another() -> None:
+    rates = {"a": (0.1, 0.2), "b": (0.2, 0.41), "c": (0.15, 0.4)}
+    rows = [
+        row(rate, encoder=name, repetitions=number)
+        for name, of_name in rates.items()
+        for number, rate in zip((1, "all"), of_name, strict=True)
+    ]
+    figure = plots.by_encoder(rows)
+    assert lines(figure, ACCENT) == [[0.2, 0.41]]
+    assert lines(figure, MUTED) == [[0.1, 0.2], [0.15, 0.4], [0.005] * 2]
+    assert legend(figure) == ["chance"]
+    pixels(figure)
+    heights = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    assert heights["b"].y0 >= heights["c"].y1 - 2
+    assert heights["c"].y0 > heights["a"].y1
+
+
 def test_top_5_of_two_classes_is_left_out_and_a_missing_interval_is_none() -> None:
     figure = plots.by_repetitions([{**row(0.8, 2, repetitions=1), "top1_interval": None}])
     assert legend(figure) == ["top-1", "chance"]

@@ -11,7 +11,16 @@ from sklearn.metrics import roc_auc_score
 
 from necomimi.errors import DatasetError
 from necomimi.intervals import wilson
-from necomimi.offline.scoring import area_under_curve, bootstrap_interval, expectation, interval_of, kway_table, ranks
+from necomimi.offline.scoring import (
+    area_under_curve,
+    bootstrap_interval,
+    expectation,
+    interval_of,
+    kway_table,
+    ranks,
+    sign_test,
+    units_of,
+)
 
 
 def by_hand(row: np.ndarray, target: int, k: int, top: int) -> float:
@@ -139,3 +148,20 @@ def test_bootstrap_is_seeded_and_weighs_clusters_by_their_queries() -> None:
     low, high = bootstrap_interval(hits, clusters)
     assert (low, high) == bootstrap_interval(hits, clusters)
     assert low < hits.mean() < high
+
+
+def test_sign_test_is_mcnemar_s_of_single_queries_and_counts_concepts_once() -> None:
+    before = np.array([1.0] * 9 + [0.0] * 1 + [1.0] * 5)
+    after = np.array([0.0] * 9 + [1.0] * 1 + [1.0] * 5)  # 9 lost, 1 won, 5 alike
+    exact = 2 * sum(comb(10, i) for i in (0, 1)) / 2**10
+    assert sign_test(before - after, np.arange(15)) == pytest.approx(exact)
+    assert sign_test(after - before, np.arange(15)) == pytest.approx(exact)
+    assert sign_test(before - after, np.zeros(15)) == 1.0  # one concept says nothing
+    assert sign_test(np.zeros(4), np.arange(4)) == 1.0
+    assert sign_test(np.array([0.3, -0.1, -0.2 + 1e-12, 0.5]), np.array([0, 0, 0, 1])) == 1.0  # 0.1 + 0.2 - 0.3
+
+
+def test_few_concepts_are_not_the_units() -> None:
+    few, many = np.repeat([0, 1], 10), np.repeat(np.arange(10), 2)
+    assert units_of(few).tolist() == list(range(20))
+    assert units_of(many) is many
