@@ -18,6 +18,7 @@ from necomimi.errors import CheckpointError, ConfigError
 from necomimi.evidence import Averaging
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor, apply_operators
+from necomimi.prior import Prior
 
 __all__ = ["Decoder", "choose_device"]
 
@@ -77,6 +78,8 @@ class Decoder:
     subjects : dict of str to ndarray of float32, shape (n_channels, n_channels)
         The people it was trained on together, in the order of the encoder's subject layers, each with the spatial
         matrix (1/V) of their own epochs; empty for a decoder of one person. `preprocessor` is that of all of them.
+    prior : Prior or None
+        What brings embeddings from `space` to where the embeddings of pictures lie, for a generator.
     """
 
     encoder_config: dict[str, Any]
@@ -91,6 +94,7 @@ class Decoder:
     adapter: ImageAdapter | None = None
     base_space: str = ""
     subjects: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    prior: Prior | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
@@ -111,6 +115,14 @@ class Decoder:
             adapted = self.adapter.adapted_space(self.base_space)
             if adapted != self.space:
                 raise CheckpointError(f"the image adapter leads to {adapted}", f"{self.space}, the decoder's space")
+        if self.prior is not None:
+            self.prior.to(self.device).eval()
+            if (self.prior.source_space, self.prior.n_dims) != (self.space, self.encoder_config["n_outputs"]):
+                raise CheckpointError(
+                    f"a prior from {self.prior.n_dims} dimensions of {self.prior.source_space}",
+                    f"from {self.encoder_config['n_outputs']} of {self.space}, the decoder's space",
+                    "fit it to this decoder: necomimi train prior",
+                )
         if self.gallery is not None:
             self.use_gallery(self.gallery)
         self.pooled_preprocessor = self.preprocessor  # stays, whoever is chosen
@@ -296,6 +308,30 @@ class Decoder:
             Columns in the order of `classes`.
         """
         return self._searched().similarities(vectors)
+
+    def to_image_space(self, vectors: NDArray[np.float32], seeds: Sequence[int] | None = None) -> NDArray[np.float32]:
+        """Return embeddings as pictures have them, the second of two stages; the first alone is `embed`.
+
+        Parameters
+        ----------
+        vectors : ndarray of float32, shape (n, n_dims)
+            What `embed` returns.
+        seeds : sequence of int, optional
+            One for each vector, of what the prior draws; 0 for each by default.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_dims)
+            Unit norm, of the space ``prior.space``.
+
+        Raises
+        ------
+        ConfigError
+            The decoder has no prior, or the vectors are not its own.
+        """
+        if self.prior is None:
+            raise ConfigError("the decoder has no prior", "one, for two stages", "fit it: necomimi train prior")
+        return self.prior.to_image_space(vectors, seeds)
 
     def _searched(self) -> Gallery:
         """Return the gallery, which must be there."""

@@ -2,7 +2,8 @@
 
 A decoder directory holds ``config.json`` (what it is and how it was trained), ``encoder.safetensors`` (weights),
 ``preprocessing.safetensors`` (the spatial matrix) and, where there are any, ``adapter.safetensors`` (the image
-adapter), ``subjects.safetensors`` (each person's spatial matrix) and ``gallery/`` (what is searched).
+adapter), ``subjects.safetensors`` (each person's spatial matrix), ``gallery/`` (what is searched) and ``prior/``
+(``config.json`` and ``prior.safetensors``), which is added to a decoder that is already there.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from necomimi.errors import CheckpointError
 from necomimi.evidence import Averaging
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor
+from necomimi.prior import Prior
 
 if TYPE_CHECKING:
     from necomimi.decoder import Decoder
 
-__all__ = ["read_decoder", "write_decoder"]
+__all__ = ["read_decoder", "write_decoder", "write_prior"]
 
 VERSION = 1
+PRIOR_VERSION = 1
 
 
 def write_decoder(decoder: Decoder, path: Path) -> None:
@@ -60,6 +63,15 @@ def write_decoder(decoder: Decoder, path: Path) -> None:
             save_file(matrices, partial / "subjects.safetensors")
         if decoder.gallery is not None:
             decoder.gallery.save(partial / "gallery")
+        if decoder.prior is not None:
+            write_prior(decoder.prior, partial)
+
+
+def write_prior(prior: Prior, path: Path) -> None:
+    """Put a prior into a decoder directory, in place of any other once it is whole; all else there stays."""
+    with whole_directory(path / "prior") as partial:
+        write_config(partial, "prior", PRIOR_VERSION, prior.config)
+        _save_weights(prior, partial / "prior.safetensors")
 
 
 def read_decoder(path: Path) -> dict[str, Any]:
@@ -99,7 +111,23 @@ def read_decoder(path: Path) -> dict[str, Any]:
         "subjects": _read_subjects(path / "subjects.safetensors", names) if names else {},
         "preprocessor": Preprocessor.from_config(preprocessing, path / "preprocessing.safetensors"),
         "gallery": Gallery.load(path / "gallery") if (path / "gallery").is_dir() else None,
+        "prior": _read_prior(path / "prior") if (path / "prior").is_dir() else None,
     }
+
+
+def _read_prior(path: Path) -> Prior:
+    """Read the prior of a decoder."""
+    fields = read_config(path, "prior", PRIOR_VERSION)
+    try:
+        prior = Prior(**{key: value for key, value in fields.items() if key not in ("format", "version")})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path / 'config.json'} does not describe a prior: {error}", "what necomimi train prior wrote"
+        ) from error
+    _load_weights(
+        prior, path / "prior.safetensors", f"the weights of a {prior.kind} prior of {prior.n_dims} dimensions"
+    )
+    return prior.eval()
 
 
 def _save_weights(module: torch.nn.Module, path: Path) -> None:

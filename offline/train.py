@@ -17,6 +17,7 @@ from necomimi.gallery import Gallery
 
 from .distributed import is_first_process
 from .engine import TrainResult, TrainSettings, TrainStep, train_encoder
+from .train_prior import prior
 
 __all__ = ["app", "encoder"]
 
@@ -27,6 +28,9 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
+
+
+app.command("prior")(prior)
 
 
 @app.callback()
