@@ -1,4 +1,4 @@
-"""Download THINGS-EEG2 or THINGS-MEG, going on where it stopped: hosts' lists, files -> the layout on disk."""
+"""Download a data set or a generator, going on where it stopped: hosts' lists, files -> the layout on disk."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from necomimi.console import console, output
+from necomimi.diffusion_choices import CHOICES
 from necomimi.errors import ConfigError, DatasetError, NecomimiError
 
+from .download_generator import download_generator
 from .fetching import PATIENCE, FetchError, Patience, Remote, fetch, part_path
 from .layout import KINDS, N_SUBJECTS, Target, absent, place, targets
 from .mirrors import Entry, File, Listing, Mirrors, entries, load_mirrors
@@ -182,8 +184,10 @@ def _show(wanted: Sequence[Target], out: Path) -> None:
 
 
 def command(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="things-eeg2 or things-meg.")],
-    out: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="Its folder; ./DATASET by default.")] = None,
+    dataset: Annotated[
+        str, typer.Argument(metavar="NAME", help=f"things-eeg2, things-meg, or weights: {', '.join(CHOICES)}.")
+    ],
+    out: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="Its folder; ./NAME by default.")] = None,
     subjects: Annotated[str | None, typer.Option(help="Such as 1-10, or 1,2; all by default.")] = None,
     kind: Annotated[
         list[str] | None,
@@ -194,13 +198,23 @@ def command(
     timeout: Annotated[float, typer.Option(min=0.1, help="Give a silent connection up after so many s.")] = 30.0,
     attempts: Annotated[int, typer.Option(min=1, help="Tries in a row without any new byte.")] = 6,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files and their sizes.")] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps a picture that the weights are for; 1.")] = None,
 ) -> None:
     """Download a data set into the layout that preprocess and embed read; the same command goes on after a break.
 
+    The weights of a picture generator come from the hub, after their licence has been shown.
+
     Example: necomimi download things-eeg2 data --subjects 1,2 --kind preprocessed
     """
+    if dataset in CHOICES:
+        if subjects or kind or mirrors or dry_run:
+            raise ConfigError("--subjects, --kind, --mirrors or --dry-run with the weights of a generator", "--steps")
+        download_generator(dataset, steps or 1, out or Path(dataset))
+        return
     if dataset not in KINDS:
-        raise ConfigError(f"data set {dataset!r}", " or ".join(KINDS))
+        raise ConfigError(f"data set {dataset!r}", f"{', '.join(KINDS)}, or weights: {', '.join(CHOICES)}")
+    if steps is not None:
+        raise ConfigError(f"--steps with the data set {dataset}", f"it with weights: {', '.join(CHOICES)}")
     if unknown := [name for name in kind or () if name not in KINDS[dataset]]:
         raise ConfigError(f"--kind {unknown[0]}", f"{' or '.join(KINDS[dataset])} for {dataset}")
     kinds = tuple(dict.fromkeys(kind or DEFAULT_KINDS[dataset]))

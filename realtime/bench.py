@@ -1,4 +1,4 @@
-"""Measure this machine: settings -> latency and CPU share beside mne-lsl and plain pylsl; memory and lag over hours."""
+"""Measure this machine: settings -> latency and CPU share beside peers; memory and lag over hours; painting."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from necomimi.console import output
 from necomimi.encoders import names
 from necomimi.errors import ConfigError
 
+from .bench_generator import generator
 from .bench_live import FIGURES, measure
 from .bench_setup import Settings
 from .bench_soak import Soak, soak
@@ -46,6 +47,9 @@ EncoderName = Annotated[str, typer.Option(help=f"One of {', '.join(names())}; it
 @app.callback()
 def _bench() -> None:
     """Measure what this machine can do."""
+
+
+app.command("generator")(generator)
 
 
 @app.command("live")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -35,3 +37,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real recordings absent: no folder {folder} (NECOMIMI_TEST_DATA names another)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_diffusion() -> ModuleType:
+    """Return the module that writes tiny random weights of the diffusion generators; skip where diffusers is absent."""
+    pytest.importorskip("diffusers", reason="diffusers is not installed: pip install 'necomimi[diffusion]'")
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'necomimi[diffusion]'")
+    spec = importlib.util.spec_from_file_location("tiny_diffusion", ROOT / "tests" / "core" / "tiny_diffusion.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
