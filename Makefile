@@ -46,7 +46,7 @@ $(VENV)/.demo: EXTRAS = demo
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV_PYTHON)
 	$(install)
 
-$(VENV)/.test: EXTRAS = demo,clip,bench,ray,braindecode,dev
+$(VENV)/.test: EXTRAS = demo,clip,diffusion,bench,ray,braindecode,dev
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV_PYTHON)
 	$(install)
 	@touch $(VENV)/.demo
