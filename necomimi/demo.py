@@ -25,7 +25,7 @@ from necomimi.programs import Programs
 __all__ = ["command", "default_cache", "prepare", "summarise"]
 
 READY_TIMEOUT_S = 60.0
-CACHE_VERSION = 2  # raise it when the simulated subject or its training changes
+CACHE_VERSION = 3  # raise it when the simulated subject or its training changes
 ENCODER = "multiblur"
 
 
