@@ -104,12 +104,13 @@ class SampleClock:
             return [held]
         late = segment.residuals(held)
         burst = segment.now().burst_s
-        level = np.min if burst else np.median
+        level = np.min if burst else _middle
         away, tolerance = float(level(late[len(late) // 2 :])), segment.tolerance_s
         if abs(away) <= tolerance:  # they came back: late stamps, not missing samples
             self._trust(held)
             return []
-        off = np.flatnonzero((late < away - tolerance) | (late > away + burst + tolerance))
+        there = (late >= away - tolerance) & (late <= away + burst + tolerance)
+        off = np.flatnonzero(~there[: np.flatnonzero(there)[-1]])  # what leaves the new line is judged after it
         n = int(off[-1]) + 1 if len(off) else 0
         n_missing = 0
         if n:  # on neither line: a second hole follows within the instant
@@ -193,3 +194,8 @@ class SampleClock:
             return float(self._held[-1][-1])
         segment = self.segments[-1]
         return segment.time_of(segment.end - 1)
+
+
+def _middle(late: NDArray[np.float64]) -> float:
+    """Return the median, and of two levels that are as frequent the lower one, never what lies between them."""
+    return float(np.quantile(late, 0.5, method="lower"))

@@ -88,6 +88,9 @@ def parse_early(text: str, preprocessor: Preprocessor) -> tuple[float, ...]:
 def command(
     decoder: Annotated[Path, typer.Argument(metavar="DECODER", help="A decoder directory (necomimi train encoder).")],
     gallery: Annotated[Path | None, typer.Option(help="Search this gallery instead of the decoder's own.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Whose EEG it is, where the decoder is of several people (sub-01).")
+    ] = None,
     eeg_name: Annotated[str | None, typer.Option(help="Name of the EEG stream.")] = None,
     eeg_type: Annotated[str | None, typer.Option(help="Type of the EEG stream.")] = "EEG",
     eeg_source_id: Annotated[str | None, typer.Option(help="source_id of the EEG stream.")] = None,
@@ -139,6 +142,11 @@ def command(
     if early is not None and every is not None:
         raise ConfigError("--early with --every", "one of them", "a sliding window has no end to wait for")
     model = Decoder.load(decoder, device)
+    if subject is not None:
+        model.use_subject(subject)
+    elif model.subjects:
+        people = ", ".join(model.subjects)
+        logger.warning("the decoder knows %s, and nobody is named with --subject: it takes the mean of them", people)
     if gallery is not None:
         model.use_gallery(Gallery.load(gallery))
     if model.gallery is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from necomimi.stamps import place_events
@@ -25,6 +25,8 @@ def recorded(n: int, holes: dict[int, int], drift: float) -> tuple[np.ndarray, n
     drift=st.floats(-5e-5, 5e-5),
     events=st.lists(st.floats(0, 19_999), min_size=1, max_size=20),
 )
+@example(holes={655: 1, 690: 1}, drift=0.0, events=[0.0])  # the second in what is held to judge the first
+@example(holes={655: 900, 675: 30}, drift=0.0, events=[0.0])  # half of that before it, half after
 def test_even_stamps(holes: dict[int, int], drift: float, events: list[float]) -> None:
     _, stamps = recorded(20_000, holes, drift)
     whole = np.array([round(event) for event in sorted(events)])
