@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ACCENT", "FONT", "INK", "MUTED", "dress", "empty", "explain", "percent", "tint"]
+__all__ = ["ACCENT", "FONT", "INK", "MUTED", "dress", "empty", "explain", "name_rows", "percent", "reach", "tint"]
 
 # A report replaces the first three by colours of its page, which may be light or dark.
 INK, MUTED, ACCENT = "#1d2125", "#6a737d", "#12708f"
@@ -45,6 +46,18 @@ def explain(axes: Axes) -> None:
         [handles[i] for i in order], [labels[i] for i in order],
         loc="outside upper center", ncols=4, frameon=False, fontsize=FONT, labelcolor=INK,
     )  # fmt: skip
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of the axes from top to bottom, at 0, 1, 2 and so on."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def reach(values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far intervals reach below and above values, shape (2, n), as error bars want it; never less than 0."""
+    return np.maximum([values - low, high - values], 0.0)
 
 
 def percent(rate: float, _: float) -> str:

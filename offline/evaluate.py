@@ -18,6 +18,7 @@ from necomimi.errors import ConfigError
 from .decisions import judge_decisions
 from .judgement import judge_decoder, judge_scores, judge_windows
 from .long_format import write_csv
+from .report import require_folders
 from .score_files import load_scores
 from .tables import tables_of, validation_line
 
@@ -218,9 +219,7 @@ def command(
             "--evidence, --windows, --sure, --transductive or --categories without DECODER and EPOCHS",
             "a decoder and epochs to judge",
         )
-    for path in (csv, report):
-        if path is not None and not path.parent.is_dir():
-            raise ConfigError(f"{path}: there is no folder {path.parent}", "a folder that is there")
+    require_folders(csv, report)
     if decisions is not None:
         found = judge_decisions(decisions, sure)
         result = {"decisions": str(decisions), **found}
@@ -251,7 +250,7 @@ def command(
     if as_json:
         typer.echo(json.dumps(result))
     else:
-        for table in tables_of(result, heading):
+        for table in tables_of(result, heading).values():
             output.print(table)
         if validation_line(result):
             output.print(validation_line(result))

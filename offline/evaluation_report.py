@@ -36,30 +36,25 @@ def evaluation_report(result: dict[str, Any], path: Path | str) -> None:
     else:
         title, lead = "How well answers name what was seen", str(result.get("scores") or result.get("decisions"))
     report = Report(title, lead)
-    tables = tables_of(result, "Accuracy")
-    early = early_rows(result)
-    n_repetitions = sum("repetitions" in row for row in result["rows"])
     figures = {}
-    if n_repetitions > 1:
+    if sum("repetitions" in row for row in result["rows"]) > 1:
         caption = "Accuracy by the number of presentations averaged, with 95 % intervals."
-        figures[0] = (plots.by_repetitions(result["rows"]), caption)
+        figures["rows"] = (plots.by_repetitions(result["rows"]), caption)
+    early = early_rows(result)
     if len(early) > 1:
         caption = "Top-1 accuracy of single presentations of which only the beginning had arrived."
-        figures[1] = (plots.by_time(early, early[0]["chance_top1"]), caption)
+        figures["early"] = (plots.by_time(early, early[0]["chance_top1"]), caption)
     if "confusion" in result:
         found = result["confusion"]
         caption = "Per cent of the pictures of a category (rows) that were answered with each (columns)."
-        figures[len(tables) - 1 - ("published" in result)] = (
-            plots.confusion(found["categories"], found["matrix"]),
-            caption,
-        )
-    for i, table in enumerate(tables):
+        figures["confusion"] = (plots.confusion(found["categories"], found["matrix"]), caption)
+    for name, table in tables_of(result, "Accuracy").items():
         heading, table.title = str(table.title or "k-way accuracy"), None
         report.section(heading[0].upper() + heading[1:])
-        if i in figures:
-            report.figure(*figures[i])
+        if name in figures:
+            report.figure(*figures[name])
         report.printed(table)
-        if not i and validation_line(result):
+        if name == "rows" and validation_line(result):
             report.text(validation_line(result))
     if "guards" in result:
         report.section("Checks of the way to these figures")

@@ -25,7 +25,7 @@ from .judgement import judge_decoder
 from .matching import match_person
 from .train import galleries_for
 
-__all__ = ["Job", "Sources", "fingerprint", "read_records", "work", "write_record"]
+__all__ = ["Job", "Sources", "digest", "fingerprint", "read_records", "work", "write_record"]
 
 FORMAT = "necomimi-job"
 VERSION = 1
@@ -52,7 +52,7 @@ class Sources:
     def digest(self) -> str:
         """Return a hash of this program's version and of the galleries: what all numbers of a table must share."""
         galleries = [None if path is None else fingerprint(path) for path in (self.gallery, self.test_gallery)]
-        return _digest([__version__, *galleries])
+        return digest([__version__, *galleries])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class Job:
     @property
     def identity(self) -> str:
         """A hash of everything that matters: two jobs with the same one are the same job."""
-        return _digest(
+        return digest(
             [self.conditions, self.lasting_settings, self.settings.seed, self.subject, self.trained_on, self.data]
         )
 
@@ -240,6 +240,6 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
     """Return a hash of plain values."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True).encode()).hexdigest()

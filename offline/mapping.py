@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 
 from .engine import TrainSettings, TrainStep, train_encoder
-from .jobs import read_records, write_record
+from .jobs import digest, read_records, write_record
 from .judgement import judge_decoder
 from .masking import Part, keep, replaced, whole
 
@@ -56,8 +54,7 @@ class MapRun:
     def identity(self, part: Part, seed: int) -> str:
         """Return a hash of everything that a training's result depends on."""
         settings = self.settings.model_dump(mode="json", exclude={"seed", "device"})
-        values = [self.conditions, settings, seed, part.mask]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return digest([self.conditions, settings, seed, part.mask])
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """Return the records in the folder, by identity."""

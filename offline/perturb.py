@@ -15,6 +15,7 @@ from necomimi.console import console, output, progress
 from necomimi.errors import ConfigError, DatasetError
 
 from .evaluate import parse_repetitions
+from .report import require_folders
 
 if TYPE_CHECKING:
     import numpy as np
@@ -265,9 +266,7 @@ def command(
     wanted = None if repetitions is None else parse_repetitions(repetitions)
     if wanted is not None and len(wanted) != 1:
         raise ConfigError(f"--repetitions {repetitions!r}", "one number, or all")
-    for path in (csv, report):
-        if path is not None and not path.parent.is_dir():
-            raise ConfigError(f"{path}: there is no folder {path.parent}", "a folder that is there")
+    require_folders(csv, report)
     cases = find_cases(decoders, epochs, gallery, split, device)
     for case in cases:
         if not case.person.known:
@@ -277,8 +276,7 @@ def command(
     averaged = wanted[0] if wanted else usual
     result = perturb(cases, chosen, repetitions=averaged, n_seeds=seeds, each=each, features=features)
     if csv is not None:
-        lines = [*result["rows"], *({**mean, "subject": "mean"} for mean in result["means"])]
-        write_rows([{**line, "channels": " ".join(line["channels"])} for line in lines], csv)
+        write_rows(result["rows"], result["means"], csv)
     if report is not None:
         perturb_report(result, report)
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from .drawing import ACCENT, INK, MUTED, dress, empty, explain, percent
+from .drawing import ACCENT, INK, MUTED, dress, empty, explain, name_rows, percent, reach
 from .map_report import add_channels
 from .perturbation import FIGURES
 from .report import Report
@@ -86,15 +86,13 @@ def before_and_after(result: Mapping[str, Any]) -> Figure:
         rows = [pair[when] for pair in pairs]
         rates = np.array([row["top1"] for row in rows])
         low, high = np.array([row["top1_interval"] for row in rows]).T
-        errors = np.maximum([rates - low, high - rates], 0.0)
+        errors = reach(rates, low, high)
         places = np.arange(len(rows)) + offset
         axes.errorbar(rates, places, xerr=errors, color=colour, fmt="o", ms=5, elinewidth=1, label=label)
     axes.axvline(pairs[0][0]["chance_top1"], color=MUTED, lw=1, ls=":", label="chance")
-    axes.set_yticks(range(len(pairs)), [before["subject"] for before, _ in pairs])
-    axes.set_ylim(len(pairs) - 0.5, -0.5)
+    name_rows(axes, [before["subject"] for before, _ in pairs])
     axes.set_xlim(0, None)
     axes.set_xlabel("top-1 accuracy")
-    axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(percent)
     explain(axes)
     return figure
@@ -116,14 +114,12 @@ def lost_by_part(result: Mapping[str, Any]) -> Figure:
         )  # fmt: skip
     lost = 100 * np.array([row["loss_two_way"] for row in rows])
     low, high = 100 * np.array([row["loss_two_way_interval"] for row in rows]).T
-    errors = np.maximum([lost - low, high - lost], 0.0)
+    errors = reach(lost, low, high)
     label = "mean of people" if result["means"] else rows[0]["subject"]
     axes.errorbar(lost, np.arange(len(rows)), xerr=errors, color=ACCENT, fmt="o", ms=5, elinewidth=1, label=label)
     axes.axvline(0, color=INK, lw=1)
-    axes.set_yticks(range(len(rows)), [_part_name(row) for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    name_rows(axes, [f"{row['name']} ({len(row['channels'])})" for row in rows])
     axes.set_xlabel("loss of 2-way accuracy, points")
-    axes.tick_params(axis="y", length=0)
     explain(axes)
     return figure
 
@@ -219,11 +215,6 @@ def _people_cells(before: Row, after: Row, figures: Sequence[str]) -> list[str]:
     for figure in figures[1:]:
         cells += [f"{100 * before[figure]:.1f} → {after[figure]:.1%}", _p(after[f"loss_{figure}_p"])]
     return [*cells, f"{after['cosine']:.2f}"]
-
-
-def _part_name(row: Row) -> str:
-    """Return the name of a part with its number of channels."""
-    return f"{row['name']} ({len(row['channels'])})"
 
 
 def _points(row: Row, figure: str) -> str:

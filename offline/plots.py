@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from necomimi.errors import ConfigError
 from necomimi.regions import flat_positions
 
-from .drawing import ACCENT, FONT, INK, MUTED, dress, empty, explain, percent, tint
+from .drawing import ACCENT, FONT, INK, MUTED, dress, empty, explain, name_rows, percent, reach, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def by_repetitions(rows: Sequence[Row]) -> Figure:
     for name, label, colour in _tops(rows):
         low, high = _interval(rows, name)
         rates = np.array([row[name] for row in rows])
-        errors = np.maximum([rates - low, high - rates], 0.0)
+        errors = reach(rates, low, high)
         axes.errorbar(places, rates, errors, color=colour, marker="o", ms=5, lw=1.5, elinewidth=1, label=label)
         axes.plot(places, [row[f"chance_{name}"] for row in rows], color=colour, lw=1, ls=":")
     axes.set_xticks(places, [str(row["repetitions"]) for row in rows])
@@ -123,17 +123,15 @@ def by_region(rows: Sequence[Row]) -> Figure:
         rates = np.array([row["top1"] for row in chosen])
         low, high = _interval(chosen, "top1")
         places = [regions.index(row["region"]) + offset for row in chosen]
-        errors = np.maximum([rates - low, high - rates], 0.0)
+        errors = reach(rates, low, high)
         axes.errorbar(rates, places, xerr=errors, color=colour, fmt="o", ms=6, elinewidth=1, label=label)
     for row in rows:
         if row["channels"] == "all":
             axes.axvline(row["top1"], color=INK, lw=1, label="all channels")
     axes.axvline(rows[0]["chance_top1"], color=MUTED, lw=1, ls=":", label="chance")
-    axes.set_yticks(range(len(regions)), regions)
-    axes.set_ylim(len(regions) - 0.5, -0.5)
+    name_rows(axes, regions)
     axes.set_xlim(0, None)
     axes.set_xlabel("top-1 accuracy")
-    axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(percent)
     explain(axes)
     return figure
@@ -163,7 +161,7 @@ def by_subject(rows: Sequence[Row]) -> Figure:
         rates = np.array([row["top1"] for row in own])
         low, high = _interval(own, "top1")
         places = [subjects.index(str(row["subject"])) for row in own]
-        errors = np.maximum([rates - low, high - rates], 0.0)
+        errors = reach(rates, low, high)
         axes.errorbar(places, rates, errors, color=ACCENT, fmt="o", ms=5, elinewidth=1)
         if "chance_top1" in own[0]:
             axes.axhline(own[0]["chance_top1"], color=ACCENT, lw=1, ls=":")

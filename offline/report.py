@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
-__all__ = ["Report"]
+__all__ = ["Report", "require_folders"]
 
 CSS_COLOURS = {INK: "var(--ink)", "#000000": "var(--ink)", MUTED: "var(--muted)", ACCENT: "var(--accent)"}
 NUMBER = re.compile(r"[+−-]?\.?\d.*")
@@ -60,6 +60,19 @@ td:nth-child(-n+2) {{ white-space: nowrap; }}
 svg {{ display: block; width: 100%; height: auto; fill: var(--ink); }}
 svg text {{ font-family: inherit !important; }}
 """
+
+
+def require_folders(*paths: Path | None) -> None:
+    """Make sure, before the work, that files can be written later: the folder of each is there; None is no file.
+
+    Raises
+    ------
+    ConfigError
+        A folder is missing.
+    """
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"{path}: there is no folder {path.parent}", "a folder that is there")
 
 
 class Report:

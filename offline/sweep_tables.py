@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
+from . import tables
+
 __all__ = [
     "tabulate_differences",
     "tabulate_published",
@@ -102,37 +104,31 @@ def tabulate_published(summary: dict[str, Any]) -> Table | None:
     """Return published figures to stand beside ours; None where they are of other data."""
     if not summary["published"]:
         return None
-    table = Table(
-        title=f"published, {summary['protocol']}, 200-way, mean of ten subjects",
-        caption="a figure chosen on the test set is too high to compare with ours, which look at it once",
-        caption_justify="left",
-    )
-    for name in ("method", "top-1", "top-5", "chosen on", "answers are"):
-        table.add_column(name, justify="right" if name.startswith("top") else "left")
-    for row in summary["published"]:
-        rates = (f"{row[name]:.1%}" for name in ("top1", "top5"))
-        table.add_row(row["method"], *rates, row["chosen_on"], row["candidates"])
-    return table
+    found = {"protocol": summary["protocol"], "rows": summary["published"], "subject_rows": []}
+    return tables.tabulate_published(found)
 
 
 def write_csv(summary: dict[str, Any], path: Path) -> None:
-    """Write every row of a summary, and the means with "mean" for a subject, one line each."""
-    write_rows([*summary["rows"], *({**mean, "subject": "mean"} for mean in summary["means"])], path)
+    """Write every row of a summary, and the means, one line each."""
+    write_rows(summary["rows"], summary["means"], path)
 
 
-def write_rows(rows: Sequence[Row], path: Path) -> None:
+def write_rows(rows: Sequence[Row], means: Sequence[Row], path: Path) -> None:
     """Write rows of figures, one line each; an interval takes two columns, a k-way accuracy one per k.
 
     Parameters
     ----------
     rows : sequence of dict
-        What one of them lacks is left empty.
+        What one of them lacks is left empty; names in a list are joined by spaces.
+    means : sequence of dict
+        Means of rows over subjects, which get "mean" for a subject.
     path : Path
         Replaced where it exists.
     """
     lines = []
-    for row in rows:
+    for row in [*rows, *({**mean, "subject": "mean"} for mean in means)]:
         line = {key: value for key, value in row.items() if key != "k_way" and not key.endswith("_interval")}
+        line |= {key: " ".join(value) for key, value in line.items() if isinstance(value, list)}
         for key, value in row.items():
             if key.endswith("_interval"):
                 name = key.removesuffix("_interval")

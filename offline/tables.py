@@ -28,8 +28,8 @@ Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], str], str]  # name, cell of a row, chance
 
 
-def tables_of(result: dict[str, Any], heading: str) -> list[Table]:
-    """Return every table of an evaluation, in the order in which they are read.
+def tables_of(result: dict[str, Any], heading: str) -> dict[str, Table]:
+    """Return every table of an evaluation by what it shows, in the order in which they are read.
 
     Parameters
     ----------
@@ -37,23 +37,29 @@ def tables_of(result: dict[str, Any], heading: str) -> list[Table]:
         As `necomimi evaluate --json` prints it.
     heading : str
         Stands above the first table.
+
+    Returns
+    -------
+    dict of str to Table
+        "rows" and, where there is something to show, "early", "k_way", "transductive", "confusion" and "published".
     """
     note = TRANSDUCTIVE_EPOCHS if result.get("transductive_epochs") else ""
     rows, early = result["rows"], early_rows(result)
-    tables = [tabulate(rows, heading, _joined(caption(rows), note))]
+    tables = {"rows": tabulate(rows, heading, _joined(caption(rows), note))}
     if early:
-        tables.append(tabulate(early, "from the part of the epoch that had arrived", _joined(caption(early), note)))
+        title = "from the part of the epoch that had arrived"
+        tables["early"] = tabulate(early, title, _joined(caption(early), note))
     ways = tabulate_ways(rows, note)
     if ways is not None:
-        tables.append(ways)
+        tables["k_way"] = ways
     as_a_set = result.get("transductive")
     if as_a_set:
         words = _joined(TRANSDUCTIVE_ANSWERS, caption(as_a_set), note)
-        tables.append(tabulate(as_a_set, "the test set as a set", words))
+        tables["transductive"] = tabulate(as_a_set, "the test set as a set", words)
     if "confusion" in result:
-        tables.append(tabulate_confusion(result["confusion"], note))
+        tables["confusion"] = tabulate_confusion(result["confusion"], note)
     if "published" in result:
-        tables.append(tabulate_published(result["published"], note))
+        tables["published"] = tabulate_published(result["published"], note)
     return tables
 
 

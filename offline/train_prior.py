@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,8 @@ from .scoring import bootstrap_interval, expectation, interval_of, ranks
 from .targets import find_targets
 
 __all__ = ["judge_stage", "prior", "shown"]
+
+logger = logging.getLogger(__name__)
 
 Rows = NDArray[np.intp]
 
@@ -71,7 +74,7 @@ def shown(
         data = Epochs.load(path)
         person = match_person(decoder, data)
         if not person.known:
-            console.print(f"warning: {person.words}")
+            logger.warning("%s", person.words)
         targets = find_targets(data.train, gallery)
         held = np.isin(np.asarray(gallery.labels)[targets], concepts)
         if not held.any():
