@@ -128,17 +128,19 @@ class Recorder:
         # No pipe: whoever writes to a file never waits, nor dies of it. Appending, for both sides share its position.
         self._output = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115
         deadline = time.monotonic() + timeout
+        heard = ""  # of a program that has looked around and ended
         try:
             self._launch()
             while self._lines().count("Started data collection") < len(self._streams):
                 if self._process is None or self._process.poll() is not None:
+                    heard = self._lines()
                     if time.monotonic() >= deadline or should_stop():
-                        raise self._missing(timeout)
+                        raise self._missing(timeout, heard)
                     if self._process is not None:
                         self._end(self._process)
                     self._launch()  # one second is all that LabRecorder looks around for
                 elif time.monotonic() >= deadline or should_stop():
-                    raise self._missing(timeout)
+                    raise self._missing(timeout, heard)
                 time.sleep(POLL_S)
         except BaseException:
             self._close()
@@ -175,8 +177,8 @@ class Recorder:
         self._output.seek(0, io.SEEK_END)
         return said
 
-    def _missing(self, timeout: float) -> StreamNotFoundError:
-        said = self._lines()
+    def _missing(self, timeout: float, heard: str) -> StreamNotFoundError:
+        said = heard + self._lines()
         gone = [info.name for uid, info in self._streams.items() if f"uid='{uid}'\" matched no stream" in said]
         what = f"stream {', '.join(gone)} has gone" if gone else "not all streams opened"
         return StreamNotFoundError(
