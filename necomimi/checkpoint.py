@@ -11,7 +11,7 @@ from typing import Any
 
 from necomimi.errors import CheckpointError
 
-__all__ = ["MAX_CONFIG_BYTES", "read_config", "whole_directory", "write_config"]
+__all__ = ["MAX_CONFIG_BYTES", "check_overwritable", "read_config", "whole_directory", "write_config"]
 
 MAX_CONFIG_BYTES = 64 * 2**20
 
@@ -31,6 +31,18 @@ def whole_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def check_overwritable(path: Path, kind: str, version: int) -> None:
+    """Make sure that nothing but a directory of this kind would be replaced by one written to `path`.
+
+    Raises
+    ------
+    CheckpointError
+        `path` is a file, or a directory that holds something else.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        read_config(path, kind, version)
+
+
 def write_config(path: Path, kind: str, version: int, fields: dict[str, Any]) -> None:
     """Write ``path/config.json``: its format name, its version, and `fields`."""
     path.mkdir(parents=True, exist_ok=True)
@@ -46,7 +58,7 @@ def read_config(path: Path, kind: str, version: int) -> dict[str, Any]:
     path : Path
         The directory.
     kind : str
-        "decoder", "gallery" or "epochs".
+        "decoder", "gallery", "generator", "prior" or "epochs".
     version : int
         The newest version this program reads.
 

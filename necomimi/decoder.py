@@ -80,6 +80,9 @@ class Decoder:
         matrix (1/V) of their own epochs; empty for a decoder of one person. `preprocessor` is that of all of them.
     prior : Prior or None
         What brings embeddings from `space` to where the embeddings of pictures lie, for a generator.
+    clip_norm : float or None
+        Mean norm of the training pictures' vectors before they were normalised, for a generator; None where it was
+        not measured.
     """
 
     encoder_config: dict[str, Any]
@@ -95,6 +98,7 @@ class Decoder:
     base_space: str = ""
     subjects: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     prior: Prior | None = None
+    clip_norm: float | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:

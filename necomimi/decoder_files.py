@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from necomimi.adapter import ImageAdapter
-from necomimi.checkpoint import read_config, whole_directory, write_config
+from necomimi.checkpoint import check_overwritable, read_config, whole_directory, write_config
 from necomimi.encoders import build
 from necomimi.errors import CheckpointError
 from necomimi.evidence import Averaging
@@ -37,8 +37,7 @@ PRIOR_VERSION = 1
 
 def write_decoder(decoder: Decoder, path: Path) -> None:
     """Write a decoder directory; an existing decoder there is replaced once the new one is whole."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        read_config(path, "decoder", VERSION)  # never overwrite anything else
+    check_overwritable(path, "decoder", VERSION)
     adapter, subjects = decoder.adapter, decoder.subjects
     fields = {
         "encoder": decoder.encoder_config,
@@ -50,6 +49,7 @@ def write_decoder(decoder: Decoder, path: Path) -> None:
         "logit_scale": decoder.logit_scale,
         "averaging": decoder.averaging.to_config(),
         "early_scales": decoder.early_scales,
+        "clip_norm": decoder.clip_norm,
         "training": decoder.training,
     }
     with whole_directory(path) as partial:
@@ -95,6 +95,7 @@ def read_decoder(path: Path) -> dict[str, Any]:
             "averaging": Averaging.from_config(config["averaging"]) if "averaging" in config else Averaging(),
             "early_scales": tuple((float(until), float(scale)) for until, scale in config.get("early_scales", ())),
             "training": dict(config.get("training", {})),
+            "clip_norm": None if config.get("clip_norm") is None else float(config["clip_norm"]),
         }
         preprocessing, names = config["preprocessing"], [str(name) for name in config.get("subjects", ())]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -106,16 +106,32 @@ class Embedder:
         ndarray of float32, shape (n_pictures, n_levels, n_dims)
             Unit norm.
         """
+        return self.measure_levels(pictures, levels, batch_size)[0]
+
+    def measure_levels(
+        self, pictures: Sequence[Image.Image], levels: Sequence[int], batch_size: int = 16
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embed pictures as `embed_levels` does, and measure what normalisation takes away.
+
+        Returns
+        -------
+        vectors : ndarray of float32, shape (n_pictures, n_levels, n_dims)
+            Unit norm.
+        norms : ndarray of float32, shape (n_pictures, n_levels)
+            Before normalisation.
+        """
         vectors = np.empty((len(pictures), len(levels), self.n_dims), dtype=np.float32)
+        norms = np.empty((len(pictures), len(levels)), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(pictures), batch_size):
                 prepared = [self._prepare(picture.convert("RGB")) for picture in pictures[start : start + batch_size]]
                 batch = torch.stack(prepared).to(self._device)
                 for i, level in enumerate(levels):
                     shown = blur(batch, level).contiguous(memory_format=torch.channels_last)
-                    embedded = nn.functional.normalize(self._encode(shown).float(), dim=1)
-                    vectors[start : start + batch_size, i] = embedded.cpu().numpy()
-        return vectors
+                    embedded = self._encode(shown).float()
+                    norms[start : start + batch_size, i] = embedded.norm(dim=1).cpu().numpy()
+                    vectors[start : start + batch_size, i] = nn.functional.normalize(embedded, dim=1).cpu().numpy()
+        return vectors, norms
 
 
 def in_threads(work: Callable[[Any], T], batches: Iterable[Any]) -> Iterator[T]:

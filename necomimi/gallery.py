@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,6 +41,9 @@ class Gallery(Search):
         Unit norm: the pictures at several levels of blur, the sharp one, which is `embeddings`, first.
     blur_levels : tuple of int
         Kernel size in pixels of each level; empty where there are no levels.
+    clip_norm : float or None
+        Mean norm of the sharp pictures' vectors before they were normalised, where it was measured: generators want
+        vectors of that norm.
 
     Raises
     ------
@@ -54,6 +58,7 @@ class Gallery(Search):
     thumbnails: NDArray[np.uint8] | None = None
     levels: NDArray[np.float32] | None = None
     blur_levels: tuple[int, ...] = ()
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         embeddings = np.array(self.embeddings, dtype=np.float32)
@@ -79,6 +84,8 @@ class Gallery(Search):
                 raise CheckpointError(
                     f"thumbnails of shape {self.thumbnails.shape}, {self.thumbnails.dtype}", f"{expected}, uint8"
                 )
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise CheckpointError(f"a gallery with clip_norm {self.clip_norm}", "a number above 0", REMEDY)
         if self.levels is not None:
             self._check_levels(self.levels)
         elif self.blur_levels:
@@ -194,6 +201,7 @@ class Gallery(Search):
             "n_dims": self.n_dims,
             "file_hash": self.file_hash,
             "blur_levels": self.blur_levels,
+            "clip_norm": self.clip_norm,
             "labels": self.labels,
             "files": self.files,
         }
@@ -223,6 +231,7 @@ class Gallery(Search):
                 files=config["files"],
                 space=config["space"],
                 blur_levels=config.get("blur_levels", ()),
+                clip_norm=config.get("clip_norm"),
                 **tensors,
             )
         except CheckpointError as error:

@@ -22,7 +22,7 @@ from necomimi.gallery_files import check_overwritable
 from necomimi.pictures import concepts, draw_picture, picture_file
 from necomimi.spaces import SHARP, Space
 
-__all__ = ["command", "embed_concepts", "embed_folder", "picture_files"]
+__all__ = ["command", "embed_concepts", "embed_folder", "open_picture", "picture_files"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 MAX_PIXELS = 50_000_000
@@ -51,7 +51,7 @@ def _label(path: Path, folder: Path) -> str:
     return re.sub(r"^\d+_", "", path.parent.name)
 
 
-def _open(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
     """Read one picture, upright, in RGB.
 
     Raises
@@ -80,18 +80,20 @@ def _embed(
 ) -> Gallery:
     """Return the gallery of the pictures that `draw` gives by their number."""
 
-    def work(items: range) -> tuple[range, list[NDArray[np.uint8]], NDArray[np.float32]]:
+    def work(items: range) -> tuple[range, list[NDArray[np.uint8]], NDArray[np.float32], NDArray[np.float32]]:
         pictures = [draw(item) for item in items]
         small = [np.asarray(ImageOps.fit(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))) for picture in pictures]
-        return items, small, embedder.embed_levels(pictures, levels, batch_size)
+        return items, small, *embedder.measure_levels(pictures, levels, batch_size)
 
     thumbnails = np.empty((len(labels), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), dtype=np.uint8)
     vectors = np.empty((len(labels), len(levels), embedder.n_dims), dtype=np.float32)
+    norms = np.empty(len(labels), dtype=np.float32)  # of the sharp pictures
     with progress() as bar:
         task = bar.add_task("embed", total=len(labels))
         batches = [range(i, min(i + batch_size, len(labels))) for i in range(0, len(labels), batch_size)]
-        for items, small, embedded in in_threads(work, batches):
-            thumbnails[items.start : items.stop], vectors[items.start : items.stop] = small, embedded
+        for items, small, embedded, lengths in in_threads(work, batches):
+            rows = slice(items.start, items.stop)
+            thumbnails[rows], vectors[rows], norms[rows] = small, embedded, lengths[:, 0]
             bar.advance(task, len(items))
     is_blurred = levels != SHARP
     return Gallery(
@@ -102,6 +104,7 @@ def _embed(
         thumbnails=thumbnails,
         levels=vectors if is_blurred else None,
         blur_levels=levels if is_blurred else (),
+        clip_norm=float(norms.mean()) if embedder.space.startswith("open_clip:") else None,
     )
 
 
@@ -120,7 +123,7 @@ def embed_folder(folder: Path, embedder: Embedder, batch_size: int = 16, levels:
     """
     paths = picture_files(folder)
     return _embed(
-        lambda item: _open(paths[item]),
+        lambda item: open_picture(paths[item]),
         [_label(path, folder) for path in paths],
         [path.relative_to(folder).as_posix() for path in paths],
         embedder,

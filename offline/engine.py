@@ -173,6 +173,7 @@ def train_encoder(
             adapter=adapter,
             base_space=gallery.space if adapter else "",
             subjects=people.spatial,
+            clip_norm=gallery.clip_norm,
             device=learner.device,
         ),
         last=chosen.last,

@@ -78,6 +78,7 @@ def import_weights(file: Path, encoder: str, *, gallery: Path | None = None, epo
         space=PUBLISHED_SPACE if found is None else found.space,
         logit_scale=published_scale(model),
         gallery=found,
+        clip_norm=None if found is None else found.clip_norm,
         training={"imported": file.name, "truncated": False},
     )
 

@@ -44,7 +44,9 @@ def test_round_trip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.embed(DATA), decoder.embed(DATA))
     assert (back.logit_scale, back.space, back.training) == (7.0, decoder.space, {"seed": 1})
     assert back.classes == ("label0", "label1", "label2", "label3")
-    assert (back.averaging, back.early_scales) == (Averaging(), ())
+    assert (back.averaging, back.early_scales, back.clip_norm) == (Averaging(), (), None)
+    replace(decoder, clip_norm=21.5).save(tmp_path / "d")
+    assert Decoder.load(tmp_path / "d").clip_norm == 21.5
     decoder.save(tmp_path / "d")  # over itself
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
 
@@ -253,7 +255,7 @@ def test_people_that_are_not_there_are_refused_in_words(tmp_path: Path) -> None:
 def test_a_decoder_of_an_earlier_version_loads(tmp_path: Path) -> None:
     make().save(tmp_path / "d")
     config = json.loads((tmp_path / "d" / "config.json").read_text())
-    for key in ("averaging", "early_scales", "base_space", "adapter", "subjects"):
+    for key in ("averaging", "early_scales", "base_space", "adapter", "subjects", "clip_norm"):
         del config[key]
     (tmp_path / "d" / "config.json").write_text(json.dumps(config))
     back = Decoder.load(tmp_path / "d")

@@ -123,6 +123,12 @@ def test_open_clip_from_a_file_equals_open_clip(tiny, drawn, suffix):
         expected = model.encode_image(torch.stack([evaluation(p) for p in drawn[:5]]), normalize=True).numpy()
     assert ours.n_dims == 24
     np.testing.assert_allclose(ours.embed(drawn[:5], batch_size=2), expected, atol=1e-5)
+    with torch.inference_mode():
+        lengths = model.encode_image(torch.stack([evaluation(p) for p in drawn[:5]])).norm(dim=1).numpy()
+    vectors, norms = ours.measure_levels(drawn[:5], (1, 9), batch_size=2)
+    np.testing.assert_array_equal(vectors, ours.embed_levels(drawn[:5], (1, 9), batch_size=2))
+    np.testing.assert_allclose(norms[:, 0], lengths, rtol=1e-5)
+    assert np.abs(norms[:, 1] - lengths).max() > 1e-3
 
 
 def test_the_space_of_a_weights_file_follows_its_content_not_its_place(tiny, tmp_path):

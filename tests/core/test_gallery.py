@@ -38,6 +38,20 @@ def plain_retrieve(gallery: Gallery, vector: np.ndarray, logit_scale: float) -> 
     return totals
 
 
+def test_the_norm_before_normalisation_travels_and_must_be_one(tmp_path):
+    measured = replace(make(), clip_norm=21.5)
+    measured.save(tmp_path / "g")
+    assert Gallery.load(tmp_path / "g").clip_norm == measured.select([2, 0]).clip_norm == 21.5
+    config = json.loads((tmp_path / "g" / "config.json").read_text())
+    for wrong in (0, -1.0, float("inf"), float("nan"), "20"):
+        (tmp_path / "g" / "config.json").write_text(json.dumps(config | {"clip_norm": wrong}))
+        with pytest.raises(CheckpointError):
+            Gallery.load(tmp_path / "g")
+    del config["clip_norm"]  # of an earlier version
+    (tmp_path / "g" / "config.json").write_text(json.dumps(config))
+    assert Gallery.load(tmp_path / "g").clip_norm is None
+
+
 def test_importing_the_gallery_does_not_import_torch():
     code = "import sys, necomimi.gallery; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from necomimi.embedders import EMBEDDED_SPACE, Embedder, build_embedder
@@ -61,6 +65,29 @@ def test_levels_of_a_folder_are_those_of_each_picture(folder: Path) -> None:
     sharp = embed_folder(folder, embedder, 4)
     assert (sharp.space, sharp.levels) == (f"{EMBEDDED_SPACE}?layer=5", None)
     np.testing.assert_array_equal(sharp.embeddings, gallery.embeddings)
+
+
+def test_the_norm_of_open_clip_is_measured_and_kept(folder: Path, tmp_path: Path) -> None:
+    config = {
+        "embed_dim": 24,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
+        "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1},
+    }
+    (tmp_path / "tiny-test-norm.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path)
+    torch.manual_seed(0)
+    model, _, prepare = open_clip.create_model_and_transforms("tiny-test-norm", pretrained=None)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    name = f"open_clip:tiny-test-norm/{tmp_path / 'weights.safetensors'}"
+    gallery = embed_folder(folder, build_embedder(name, "cpu"), 4, (1, 9))
+    shown = []
+    for file in gallery.files:
+        with Image.open(folder / file) as picture:
+            shown.append(prepare(picture.convert("RGB")))
+    with torch.inference_mode():
+        norms = model.eval().encode_image(torch.stack(shown)).norm(dim=1)
+    assert gallery.clip_norm == pytest.approx(float(norms.mean()), rel=1e-5)
+    assert embed_folder(folder, build_embedder("embedded"), 4).clip_norm is None
 
 
 def test_a_flat_folder_is_labelled_by_its_files(tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Epochs, Gallery]
 def test_concepts_never_trained_on_are_found(pictures: tuple[Epochs, Gallery]) -> None:
     epochs, gallery = pictures  # its test epochs are NaN: whoever read them would end with NaN
     steps: list[TrainStep] = []
-    result = train_encoder(epochs, gallery, SETTINGS, on_epoch=steps.append)
+    result = train_encoder(epochs, replace(gallery, clip_norm=21.5), SETTINGS, on_epoch=steps.append)
+    assert result.decoder.clip_norm == 21.5
     assert result.n_ways == 20
     assert result.best_validation["top1"] > 0.6
     assert result.best_validation["top5"] > 0.95
