@@ -141,7 +141,7 @@ def torch() -> dict[str, Any]:
 def torchvision() -> dict[str, Any]:
     """Return torchvision's version once it has been imported and has run one of its compiled operators."""
     import torch
-    import torchvision  # type: ignore[import-untyped]
+    import torchvision
 
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
     kept = torchvision.ops.nms(boxes, torch.tensor([0.5, 0.9]), 0.5)

@@ -1,4 +1,4 @@
-"""Download a data set or a generator, going on where it stopped: hosts' lists, files -> the layout on disk."""
+"""Download a data set or weights, going on where it stopped: hosts' lists, files -> the layout on disk."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from necomimi.diffusion_choices import CHOICES
 from necomimi.errors import ConfigError, DatasetError, NecomimiError
 
 from .download_generator import download_generator
+from .download_networks import download_networks
 from .fetching import PATIENCE, FetchError, Patience, Remote, fetch, part_path
 from .layout import KINDS, N_SUBJECTS, Target, absent, place, targets
 from .mirrors import Entry, File, Listing, Mirrors, entries, load_mirrors
 from .subject_numbers import numbers_in
 from .unpacking import unpack
+from .vision_choices import DOWNLOAD as NETWORKS
 
 __all__ = ["command", "download"]
 
@@ -185,9 +187,13 @@ def _show(wanted: Sequence[Target], out: Path) -> None:
 
 def command(
     dataset: Annotated[
-        str, typer.Argument(metavar="NAME", help=f"things-eeg2, things-meg, or weights: {', '.join(CHOICES)}.")
+        str,
+        typer.Argument(metavar="NAME", help=f"things-eeg2, things-meg, or weights: {', '.join((*CHOICES, NETWORKS))}."),
     ],
-    out: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="Its folder; ./NAME by default.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OUT]", help=f"Its folder; ./NAME by default, torch's cache for {NETWORKS}."),
+    ] = None,
     subjects: Annotated[str | None, typer.Option(help="Such as 1-10, or 1,2; all by default.")] = None,
     kind: Annotated[
         list[str] | None,
@@ -202,7 +208,8 @@ def command(
 ) -> None:
     """Download a data set into the layout that preprocess and embed read; the same command goes on after a break.
 
-    The weights of a picture generator come from the hub, after their licence has been shown.
+    The weights of a picture generator come from the hub, after their licence has been shown; those of the networks
+    that judge pictures from their makers, in the same way.
 
     Example: necomimi download things-eeg2 data --subjects 1,2 --kind preprocessed
     """
@@ -211,8 +218,13 @@ def command(
             raise ConfigError("--subjects, --kind, --mirrors or --dry-run with the weights of a generator", "--steps")
         download_generator(dataset, steps or 1, out or Path(dataset))
         return
+    if dataset == NETWORKS:
+        if subjects or kind or mirrors or dry_run or steps:
+            raise ConfigError(f"--subjects, --kind, --mirrors, --dry-run or --steps with {NETWORKS}", "none of them")
+        download_networks(out, Patience(timeout=timeout, attempts=attempts))
+        return
     if dataset not in KINDS:
-        raise ConfigError(f"data set {dataset!r}", f"{', '.join(KINDS)}, or weights: {', '.join(CHOICES)}")
+        raise ConfigError(f"data set {dataset!r}", f"{', '.join(KINDS)}, or weights: {', '.join((*CHOICES, NETWORKS))}")
     if steps is not None:
         raise ConfigError(f"--steps with the data set {dataset}", f"it with weights: {', '.join(CHOICES)}")
     if unknown := [name for name in kind or () if name not in KINDS[dataset]]:

@@ -49,7 +49,7 @@ class Remote:
     size : int, optional
         Bytes.
     checksum : str
-        "sha256:HEX", "md5:HEX", or empty where the host gives none.
+        "sha256:HEX", "md5:HEX", or empty where the host gives none; HEX may be the first digits only.
     """
 
     url: str
@@ -322,7 +322,7 @@ def fetch(
             part.touch()  # a file of no bytes
             algorithm, _, expected = remote.checksum.partition(":")
             found = _digest(part, algorithm, stop) if expected else ""
-            if found == expected.lower():
+            if found.startswith(expected.lower()):
                 os.replace(part, path)
                 _tag_path(path).unlink(missing_ok=True)
                 return

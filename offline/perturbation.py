@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from necomimi.decoder import Decoder
 from necomimi.errors import ConfigError
+from necomimi.intervals import bootstrap_interval
 from necomimi.montage import canonical_name
 from necomimi.regions import REGIONS, channels_by_region
 from necomimi.things_eeg2 import VISUAL_CORTEX
 
 from .judgement import searched
 from .masking import replaced
-from .scoring import bootstrap_interval, expectation, interval_of, ranks, sign_test, units_of
+from .scoring import expectation, interval_of, ranks, sign_test, units_of
 from .summary import t_interval, t_test
 
 __all__ = ["FIGURES", "Condition", "choose_channels", "list_conditions", "measure", "noise_like", "over_people"]

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from necomimi.errors import DatasetError
-from necomimi.intervals import wilson
+from necomimi.intervals import bootstrap_interval, wilson
 
 __all__ = [
     "area_under_curve",
-    "bootstrap_interval",
     "expectation",
     "interval_of",
     "kway_table",
@@ -127,25 +126,6 @@ def expectation(
         first, last = best[rows] - 1, best[rows] + ties[rows]
         hits[rows] = (total[last] - total[first]) / (ties[rows] + 1)
     return np.clip(hits, 0.0, 1.0)
-
-
-def bootstrap_interval(hits: NDArray[np.float64], clusters: NDArray[Any], n_draws: int = 2000) -> tuple[float, float]:
-    """Return the 95 % percentile interval of the mean, drawing whole clusters (concepts) with replacement.
-
-    Parameters
-    ----------
-    hits : ndarray, shape (n_queries,)
-    clusters : ndarray, shape (n_queries,)
-        What each query shares with others: queries of one concept are not independent.
-    n_draws : int
-        Bootstrap draws, seeded.
-    """
-    _, index = np.unique(clusters, return_inverse=True)
-    sums, counts = np.bincount(index, weights=hits), np.bincount(index)
-    draws = np.random.default_rng(0).integers(0, len(sums), (n_draws, len(sums)))
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def area_under_curve(scores: NDArray[Any], positive: NDArray[np.bool_]) -> float:

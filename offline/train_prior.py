@@ -19,12 +19,13 @@ from necomimi.decoder_files import write_prior
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
+from necomimi.intervals import bootstrap_interval
 from necomimi.spaces import SHARP, Space
 
 from .averaging import average_groups, group_repetitions
 from .matching import match_person
 from .prior_fit import PriorData, PriorSettings, cross_fit, fit_prior, n_folds, n_updates
-from .scoring import bootstrap_interval, expectation, interval_of, ranks
+from .scoring import expectation, interval_of, ranks
 from .targets import find_targets
 
 __all__ = ["judge_stage", "prior", "shown"]

@@ -13,7 +13,6 @@ from necomimi.errors import DatasetError
 from necomimi.intervals import wilson
 from necomimi.offline.scoring import (
     area_under_curve,
-    bootstrap_interval,
     expectation,
     interval_of,
     kway_table,
@@ -140,14 +139,6 @@ def test_interval_of_repetitions_is_as_wide_as_their_concepts_allow() -> None:
     assert (low, high) == pytest.approx(expected, abs=0.03)
     narrow = wilson(int(hits.sum()), 1000)
     assert high - low > 3 * (narrow[1] - narrow[0])
-
-
-def test_bootstrap_is_seeded_and_weighs_clusters_by_their_queries() -> None:
-    hits = np.r_[np.ones(90), np.zeros(10)]
-    clusters = np.r_[np.zeros(90), np.arange(1, 11)]
-    low, high = bootstrap_interval(hits, clusters)
-    assert (low, high) == bootstrap_interval(hits, clusters)
-    assert low < hits.mean() < high
 
 
 def test_sign_test_is_mcnemar_s_of_single_queries_and_counts_concepts_once() -> None:
