@@ -1,4 +1,4 @@
-"""The picture half of OpenCLIP models: architecture, weights, layer -> network and its evaluation transform.
+"""OpenCLIP models: architecture, weights, layer -> picture network with its evaluation transform, or text network.
 
 A layer is the output of one block of a vision transformer, taken where the model itself pools: the class token, or the
 mean of the patches in a model that averages them. Neither the last normalisation nor the projection into the space of
@@ -8,17 +8,20 @@ the texts follows. Layers count from 1, so that layer 11 is ``hidden_states[11]`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from necomimi.decoder import choose_device
 from necomimi.errors import CheckpointError, ConfigError, NecomimiError
 
-__all__ = ["Network", "load_open_clip"]
+__all__ = ["Network", "load_open_clip", "load_open_clip_texts"]
 
 
 class Network(NamedTuple):
@@ -62,6 +65,67 @@ def load_open_clip(architecture: str, pretrained: str, layer: int | None = None)
     NecomimiError
         OpenCLIP is not installed.
     """
+    model, prepare, name, n_dims = _load(architecture, pretrained, layer)
+    if layer is not None:
+        _end_at(model.visual, layer)
+        return Network(name, prepare, model.visual, model.visual.transformer.width)
+    return Network(name, prepare, _Visual(model), n_dims)
+
+
+def load_open_clip_texts(
+    architecture: str, pretrained: str, device: str = "auto"
+) -> tuple[str, Callable[[Sequence[str]], NDArray[np.float32]]]:
+    """Load the text half of an OpenCLIP model.
+
+    Parameters
+    ----------
+    architecture : str
+        Such as "ViT-H-14".
+    pretrained : str
+        A tag of OpenCLIP, or a file of weights.
+    device : str
+        "auto", "cpu", "cuda", "mps".
+
+    Returns
+    -------
+    name : str
+        Of the weights, as `Network.name`.
+    encode : callable
+        n texts -> float32 of shape (n, n_dims), unit norm, in the space of the whole picture network.
+
+    Raises
+    ------
+    ConfigError
+        There is no such architecture or tag.
+    CheckpointError
+        The weights or the tokenizer cannot be read or downloaded.
+    NecomimiError
+        OpenCLIP is not installed.
+    """
+    model, _, name, _ = _load(architecture, pretrained)
+    import open_clip
+
+    place = choose_device(device)
+    try:
+        tokenize = open_clip.get_tokenizer(architecture)
+    except Exception as error:  # those of some models come from the hub, and need another package
+        raise CheckpointError(
+            f"the tokenizer of {architecture} cannot be had: {type(error).__name__}: {str(error)[:200]}",
+            "a connection to the hub and the package transformers, or a model with OpenCLIP's own, such as ViT-H-14",
+        ) from error
+    model.visual = None  # the larger half
+    model.eval().to(place)
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            vectors = model.encode_text(tokenize(list(texts)).to(place))
+            return nn.functional.normalize(vectors.float(), dim=1).cpu().numpy()
+
+    return name, encode
+
+
+def _load(architecture: str, pretrained: str, layer: int | None = None) -> tuple[Any, Any, str, int]:
+    """Return a model, the evaluation transform of its pictures, the name of its weights, and how wide its space is."""
     try:
         import open_clip
     except ImportError as error:
@@ -86,10 +150,7 @@ def load_open_clip(architecture: str, pretrained: str, layer: int | None = None)
     if weights.is_file():
         with weights.open("rb") as file:
             name = f"sha256-{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
-    if layer is not None:
-        _end_at(model.visual, layer)
-        return Network(name, prepare, model.visual, model.visual.transformer.width)
-    return Network(name, prepare, _Visual(model), int(open_clip.get_model_config(architecture)["embed_dim"]))
+    return model, prepare, name, int(open_clip.get_model_config(architecture)["embed_dim"])
 
 
 def _check_layer(architecture: str, vision: dict[str, Any], layer: int | None) -> None:
