@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from necomimi.epochs import Epochs, EpochSet
 
     from .matching import Person
+    from .perturb_pictures import BeforeAndAfter
     from .perturbation import Condition
 
 __all__ = ["Case", "command", "find_cases", "perturb"]
@@ -101,7 +102,7 @@ def find_cases(decoders: Path, epochs: Path, gallery: Path | None, split: str, d
     left_out = [name for name in paths if name not in people]
     if left_out:
         logger.warning("%s has no epochs for the decoders %s: left out", epochs, ", ".join(left_out))
-    search = Gallery.load(gallery, thumbnails=False) if gallery is not None else None
+    search = Gallery.load(gallery) if gallery is not None else None
     cases = []
     for name, data in people.items():
         model = Decoder.load(paths[name], device)
@@ -142,6 +143,7 @@ def perturb(
     n_seeds: int,
     each: bool,
     features: Path | None = None,
+    pictures: BeforeAndAfter | None = None,
 ) -> dict[str, Any]:
     """Measure what decoders lose when channels carry noise.
 
@@ -160,6 +162,8 @@ def perturb(
     features : Path, optional
         A folder for embeddings in the form of `necomimi.offline.features`: ``NAME/undisturbed.safetensors``, and
         ``NAME/disturbed-SEED.safetensors`` of the chosen channels, with tables beside them.
+    pictures : BeforeAndAfter, optional
+        Painted from the undisturbed epochs, and from those with the first draw of the noise in the chosen channels.
 
     Returns
     -------
@@ -191,12 +195,21 @@ def perturb(
         task = bar.add_task("perturb", total=len(cases) * (1 + (len(conditions) - 1) * n_seeds))
         for case, found in zip(cases, items, strict=True):
             data, groups = average_part(case.part, repetitions)
-            targets = gallery.item_classes[found[[int(group[0]) for group in groups]]]
+            shown = found[[int(group[0]) for group in groups]]
+            targets = gallery.item_classes[shown]
 
             def take(
-                condition: Condition, seed: int, vectors: NDArray[np.float32], case: Case = case, groups: Any = groups
+                condition: Condition,
+                seed: int,
+                vectors: NDArray[np.float32],
+                case: Case = case,
+                groups: Any = groups,
+                shown: NDArray[np.intp] = shown,
             ) -> None:
                 bar.update(task, advance=1, description=f"{case.name}: {condition.name}")
+                if pictures is not None and seed == 0 and condition.kind in ("before", "chosen"):
+                    when = "noise" * (condition.kind == "chosen")
+                    pictures.add(f"{case.name} {when}".strip(), case.decoder, shown, vectors)
                 if features is not None and condition.kind in ("before", "chosen"):
                     name = "undisturbed" if condition.kind == "before" else f"disturbed-{seed}"
                     facts = {"decoder": str(case.path), "split": case.split, "subject": case.person.name}
@@ -247,6 +260,10 @@ def command(
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the noise.")] = 5,
     each: Annotated[bool, typer.Option(help="Disturb every region and every channel in turn, too.")] = True,
     features: Annotated[Path | None, typer.Option(help="Write embeddings, undisturbed and disturbed, here.")] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="Show pictures in the report too, painted by this: embedded, sdxl-turbo, ...")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of its weights, or hub id of another base model.")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write every figure to this CSV file.")] = None,
@@ -266,6 +283,8 @@ def command(
     wanted = None if repetitions is None else parse_repetitions(repetitions)
     if wanted is not None and len(wanted) != 1:
         raise ConfigError(f"--repetitions {repetitions!r}", "one number, or all")
+    if generator is not None and report is None:
+        raise ConfigError("--generator without --report", "a report to show the pictures in: --report FILE.html")
     require_folders(csv, report)
     cases = find_cases(decoders, epochs, gallery, split, device)
     for case in cases:
@@ -274,11 +293,22 @@ def command(
     chosen = choose_channels(cases[0].decoder.preprocessor.ch_names, channels, region)
     usual = None if any(cases[0].part.pictures) else 1
     averaged = wanted[0] if wanted else usual
-    result = perturb(cases, chosen, repetitions=averaged, n_seeds=seeds, each=each, features=features)
+    pictures = None
+    if generator is not None:
+        from necomimi.generators import build_generator
+
+        from .judgement import searched
+        from .perturb_pictures import BeforeAndAfter
+
+        painter = build_generator(generator, device, model=model, clip_norm=cases[0].decoder.clip_norm)
+        pictures = BeforeAndAfter(painter, [case.decoder for case in cases], searched(cases[0].decoder))
+    result = perturb(
+        cases, chosen, repetitions=averaged, n_seeds=seeds, each=each, features=features, pictures=pictures
+    )
     if csv is not None:
         write_rows(result["rows"], result["means"], csv)
     if report is not None:
-        perturb_report(result, report)
+        perturb_report(result, report, pictures)
     if as_json:
         typer.echo(json.dumps(result))
     else:

@@ -12,11 +12,14 @@ from rich.table import Table
 from .drawing import ACCENT, INK, MUTED, dress, empty, explain, name_rows, percent, reach
 from .map_report import add_channels
 from .perturbation import FIGURES
+from .reconstruct_report import draw_grid
 from .report import Report
 from .tables import TRANSDUCTIVE_EPOCHS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from .perturb_pictures import BeforeAndAfter
 
 __all__ = ["before_and_after", "lost_by_part", "perturb_report", "tabulate_parts", "tabulate_people"]
 
@@ -124,7 +127,7 @@ def lost_by_part(result: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def perturb_report(result: Mapping[str, Any], path: Path | str) -> None:
+def perturb_report(result: Mapping[str, Any], path: Path | str, pictures: BeforeAndAfter | None = None) -> None:
     """Write what ``necomimi perturb`` shows as a report.
 
     Parameters
@@ -132,6 +135,8 @@ def perturb_report(result: Mapping[str, Any], path: Path | str) -> None:
     result : mapping
     path : Path or str
         The HTML file.
+    pictures : BeforeAndAfter, optional
+        What `necomimi.offline.perturb.perturb` painted.
 
     Raises
     ------
@@ -160,6 +165,12 @@ def perturb_report(result: Mapping[str, Any], path: Path | str) -> None:
     report.text(str(table.title)[0].upper() + str(table.title)[1:] + ".")
     table.title = None
     report.printed(table)
+    if pictures is not None:
+        report.figure(
+            draw_grid(pictures.rows, pictures.names),
+            f"Painted by {pictures.generator_name} from the same seed, with and without noise (its first draw); "
+            "stimuli evenly spread over all, not chosen by their looks.",
+        )
     rows = _shown(result)
     if any(row["kind"] == "region" for row in rows):
         report.section("Regions")

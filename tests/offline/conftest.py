@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -149,4 +151,23 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 data = np.einsum("nd,dct->nct", seen.embeddings[items], mixing) + noise
                 writer.create(split, trials, n_channels, n_times)[:] = data
             writer.finish(preprocessor, "a test", subject=f"sub-{number:02d}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def painters() -> ModuleType:
+    """Return the module with the generator `Blocks`, and what writes a person whose EEG tells of its pictures."""
+    spec = importlib.util.spec_from_file_location("painters", Path(__file__).with_name("painters.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def painted_person(painters: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a read-only folder with epochs, gallery, training, decoder (with a prior) and pictures."""
+    folder = tmp_path_factory.mktemp("person")
+    painters.write_person(folder)
     return folder
