@@ -21,7 +21,7 @@ from necomimi.decoder import choose_device
 from necomimi.diffusion_choices import ADAPTER_DIMS, CLIP_SPACE, Choice, find_choice
 from necomimi.diffusion_weights import load_pipeline, random_pipeline
 from necomimi.empty_prompt import empty_prompt
-from necomimi.errors import ConfigError, NecomimiError
+from necomimi.errors import ConfigError, DeviceMemoryError
 from necomimi.generators import check_embeddings
 
 __all__ = ["CLIP_NORM", "DiffusionGenerator", "build_diffusion"]
@@ -113,6 +113,10 @@ class DiffusionGenerator:
                 pixels = self._decode(self._denoise(noise, images, generators))
             return pixels.cpu().numpy()
 
+    def stages(self, embeddings: NDArray[np.float32], seeds: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pictures of `paint`: what lies before the last step is noise."""
+        yield self.paint(embeddings, seeds)
+
     def _one_step_pixels(self, noise: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Return pixels in one Euler step, rounding as the scheduler does: x0 = x - sigma * eps."""
         noisy = noise * self._init_sigma
@@ -170,7 +174,7 @@ def _enough_memory(choice: Choice, size: int, device: torch.device) -> Iterator[
         yield
     except torch.OutOfMemoryError as error:
         smaller = f"--generator {choice.smaller}, which needs less" if choice.smaller else "no pictures"
-        raise NecomimiError(
+        raise DeviceMemoryError(
             f"{device} has too little memory for the generator {choice.name} at {size} pixels",
             "about 8 GB free" if choice.is_xl else "about 3 GB free",
             f"close what else uses the device, or {smaller}",
@@ -198,7 +202,9 @@ def build_diffusion(
     CheckpointError
         Weights are missing, damaged or of another architecture.
     NecomimiError
-        A package is missing, or the device has too little memory.
+        A package is missing.
+    DeviceMemoryError
+        The device has too little memory.
     """
     choice = find_choice(name)
     choice.recipe(steps)

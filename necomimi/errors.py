@@ -9,7 +9,8 @@
     ├── ChannelMismatchError(ValueError)     a stream's channels, units or rate do not serve the model
     ├── DatasetError(ValueError)         a recording, data set or picture folder cannot be used
     ├── CheckpointError(ValueError)      a decoder or gallery directory is damaged, foreign or does not fit
-    └── FeedError(ValueError)            a message on the feed is not one of ours
+    ├── FeedError(ValueError)            a message on the feed is not one of ours
+    └── DeviceMemoryError(MemoryError)   a device has too little memory for a generator
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DatasetError",
+    "DeviceMemoryError",
     "FeedError",
     "NecomimiError",
     "StreamLostError",
@@ -81,3 +83,7 @@ class CheckpointError(NecomimiError, ValueError):
 
 class FeedError(NecomimiError, ValueError):
     """A message on the feed is not one of ours."""
+
+
+class DeviceMemoryError(NecomimiError, MemoryError):
+    """A device has too little memory for a generator; a smaller one may fit."""

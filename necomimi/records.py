@@ -258,17 +258,36 @@ class GeneratedImage:
     ----------
     event : Event
     pixels : ndarray of uint8, shape (height, width, 3)
+        RGB.
     seed : int
     stage : {"one-stage", "two-stage"}
+        Whether the generator was given the EEG embedding itself, or what the prior makes of it.
+    generator : str
+        Its name.
+    preview : bool
+        Whether a finer picture of the same event may follow.
+    n_averaged : int
+        Presentations behind the embedding.
+    latency_ms : mapping of str to float
+        Milliseconds per step: "wait" until the painter was free, "paint", "after_retrieval" from the published
+        decision, and "total" from the stamp of the last needed sample.
     """
 
     event: Event
     pixels: NDArray[np.uint8]
     seed: int
     stage: Literal["one-stage", "two-stage"]
+    generator: str = ""
+    preview: bool = False
+    n_averaged: int = 1
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _own(self, "pixels", np.uint8, 3)
+        pixels = _own(self, "pixels", np.uint8, 3)
+        if not pixels.size or pixels.shape[2] != 3:
+            raise ValueError(f"GeneratedImage.pixels has shape {pixels.shape}, expected (height, width, 3)")
+        if self.stage not in ("one-stage", "two-stage"):
+            raise ValueError(f"GeneratedImage.stage is {self.stage!r}, expected 'one-stage' or 'two-stage'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,9 +311,12 @@ class Status:
     lag_s : float
         Age of the newest sample in seconds.
     latency_ms : mapping of str to mapping of str to float
-        Per step: {"p50", "p95", "p99"}.
+        Per step: {"p50", "p95", "p99"}; "preview" and "picture" run from the published decision.
     n_classes : int
         Size of the gallery in labels.
+    n_pictures, n_pictures_dropped : int
+        Final answers that were painted, and those that were not, or only coarsely, because a newer one came or the
+        painter failed.
     tmin, tmax : float
         First and last second of an epoch, from the onset.
     drift_ppm : float
@@ -302,7 +324,7 @@ class Status:
     jitter_ms : float
         Mean distance of the stamps from an even beat.
     cpu_percent : mapping of str to float
-        Share of a core per thread ("acquisition", "decode") since the last status.
+        Share of a core per thread ("acquisition", "decode", "paint") since the last status.
     warnings : tuple of str
         What needs a person: an old newest sample, a marker stream that is away, and the stream's own warnings.
     """
@@ -320,6 +342,8 @@ class Status:
     lag_s: float
     latency_ms: Mapping[str, Mapping[str, float]]
     n_classes: int
+    n_pictures: int = 0
+    n_pictures_dropped: int = 0
     tmin: float = 0.0
     tmax: float = 0.0
     drift_ppm: float = 0.0

@@ -30,12 +30,15 @@ class Answer:
     retrieval : Retrieval
     embedding : Embedding
         Of this epoch alone.
+    mean : ndarray of float32, shape (n_dims,)
+        Unit norm: the mean direction of the presentations behind the retrieval; of one, its embedding.
     similarities : ndarray of float32, shape (n_classes,), or None
         Cosine with the nearest item of each class, of this epoch alone.
     """
 
     retrieval: Retrieval
     embedding: Embedding
+    mean: NDArray[np.float32]
     similarities: NDArray[np.float32] | None
 
 
@@ -86,12 +89,13 @@ class Answerer:
         vectors = self.decoder.embed_raw(data, first.sfreq, first.info.applied, first.until)
         embedded = local_clock()
         labels, scores = self.decoder.retrieve(vectors, self.top_k, first.until)
-        counts = [1] * len(epochs)
+        counts, means = [1] * len(epochs), list(vectors)
         if self.average > 1:
             for i, epoch in enumerate(epochs):
                 presentations = self._presentations(epoch, vectors[i])
                 counts[i] = len(presentations)
                 if counts[i] > 1:
+                    means[i] = _direction(np.mean(presentations, axis=0))
                     labels[i], scores[i] = self.decoder.retrieve_averaged(np.stack(presentations), self.top_k)
         similarities = self.decoder.similarities(vectors) if self.similarities else [None] * len(epochs)
         retrieved = local_clock()
@@ -110,7 +114,7 @@ class Answerer:
             )
             self._announce(retrieval)
             embedding = Embedding(event=epoch.event, vector=vectors[i], space=self.decoder.space)
-            answers.append(Answer(retrieval, embedding, similarities[i]))
+            answers.append(Answer(retrieval, embedding, means[i], similarities[i]))
         return answers
 
     def _presentations(self, epoch: Epoch, vector: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -132,3 +136,8 @@ class Answerer:
             self._announced[label] = answer
             confidence = 100 * float(retrieval.scores[0])
             logger.info("sure: %r is %r (%.0f %% after %d)", label, answer, confidence, retrieval.n_averaged)
+
+
+def _direction(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a vector at unit norm."""
+    return vector / np.float32(np.linalg.norm(vector))

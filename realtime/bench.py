@@ -11,6 +11,7 @@ from rich.table import Table
 from necomimi.console import output
 from necomimi.encoders import names
 from necomimi.errors import ConfigError
+from necomimi.generators import NAMES
 
 from .bench_generator import generator
 from .bench_live import FIGURES, measure
@@ -21,10 +22,13 @@ from .latency import QUANTILES
 __all__ = ["app", "live", "soak_command"]
 
 TARGETS_MS = {"epoch_ready_ms": {"p50": 2.0, "p99": 10.0}, "decision_ms": {"p50": 5.0, "p99": 20.0}}
+PICTURE_TARGETS_MS = {"preview_ms": 60.0, "picture_ms": 250.0}
+RATIO_TARGET = 1.1  # of decisions with pictures to those without
 ACQUISITION_PERCENT = 10.0
 TREND_S = 600  # a growth in MB an hour that is seen over less says nothing
 SYSTEMS = {
     "necomimi": "necomimi",
+    "painting": "necomimi painting",
     "mne_lsl": "mne-lsl",
     "mne_lsl_manual": "mne-lsl by hand",
     "pylsl": "plain pylsl",
@@ -60,6 +64,8 @@ def live(
     chunk: Chunk = 10,
     events: Events = 5.0,
     encoder: EncoderName = "multiblur",
+    generator: Annotated[str, typer.Option(help=f"Measure with pictures too: none, {', '.join(NAMES)}.")] = "none",
+    model: Annotated[str | None, typer.Option(help="The generator's folder of weights.")] = None,
     peers: Annotated[bool, typer.Option("--peers", help="Measure mne-lsl too, where it is installed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -71,7 +77,12 @@ def live(
     Example: necomimi bench live --seconds 60 --peers
     """
     _check_encoder(encoder)
-    settings = Settings(seconds=seconds, n_channels=channels, sfreq=sfreq, chunk=chunk, events=events, encoder=encoder)
+    if generator not in ("none", *NAMES):
+        raise ConfigError(f"--generator {generator!r}", f"none, {', '.join(NAMES)}")
+    settings = Settings(
+        seconds=seconds, n_channels=channels, sfreq=sfreq, chunk=chunk, events=events, encoder=encoder,
+        generator=generator, model=model,
+    )  # fmt: skip
     results = measure(settings, peers)
     if as_json:
         output.print_json(json.dumps(results))
@@ -103,6 +114,8 @@ def _print_live(results: dict[str, Any]) -> None:
         counts = (str(row[name]) for name in ("n_events", "n_retrievals", "n_refusals", "n_lost"))
         table.add_row(title, f"{row['cpu_percent']:.1f} %", *counts)
     output.print(table)
+    if results["painting"] is not None:
+        _print_pictures(results)
     ours = results["necomimi"]
     output.print(
         f"acquisition of necomimi: {ours['acquisition_percent']:.1f} % of a core in its thread, at most "
@@ -113,6 +126,26 @@ def _print_live(results: dict[str, Any]) -> None:
         f"{settings['n_channels']} channels at {settings['sfreq']:g} Hz in packets of {settings['chunk']}, "
         f"{settings['events']:g} events a second, {settings['encoder']}, {settings['seconds']} s each; "
         f"{machine['n_cpus']} cores of {machine['processor']}, load before the run {machine['load_average']:.2f}"
+    )
+
+
+def _print_pictures(results: dict[str, Any]) -> None:
+    """Print what painting costs the decisions, and how long the pictures take."""
+    painting, ratios = results["painting"], results["ratios"]["painting"]["decision_ms"]
+    table = Table(f"pictures by {results['settings']['generator']}", *QUANTILES, "target", box=None)
+    table.add_row(
+        "decision with pictures / without",
+        *(f"{ratios[name]:.2f}x" for name in QUANTILES),
+        f"{RATIO_TARGET:g}x",
+    )
+    for key, title in (("preview_ms", "preview after the decision"), ("picture_ms", "finest picture after it")):
+        if painting[key] is not None:
+            figures = (f"{painting[key][name]:.1f} ms" for name in QUANTILES)
+            table.add_row(title, *figures, f"{PICTURE_TARGETS_MS[key]:g} ms")
+    output.print(table)
+    output.print(
+        f"{painting['n_pictures']} decisions painted, {painting['n_pictures_dropped']} not, or only coarsely, for a "
+        "newer one"
     )
 
 

@@ -23,7 +23,7 @@ from necomimi.console import console
 from necomimi.feed import Subscriber
 from necomimi.lsl import local_clock, write_loopback_config
 from necomimi.programs import ProgramError, Programs
-from necomimi.records import Refusal, Retrieval, Status
+from necomimi.records import GeneratedImage, Refusal, Retrieval, Status
 
 from .bench_setup import LSL_CONFIG, Measurement, Settings, machine, random_decoder
 from .latency import quantiles
@@ -94,7 +94,7 @@ def amplifier_count(programs: Programs) -> tuple[int, int, float]:
 
 
 def measure(settings: Settings, peers: bool) -> dict[str, Any]:
-    """Measure necomimi, a plain pylsl loop and, where it is wanted and installed, mne-lsl.
+    """Measure necomimi, without and with pictures, a plain pylsl loop and, where it is wanted and installed, mne-lsl.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def measure(settings: Settings, peers: bool) -> dict[str, Any]:
     Returns
     -------
     dict
-        "necomimi"; "mne_lsl" and "mne_lsl_manual", None where they were not measured; "pylsl"; "ratios" as of
-        `ratios`; "settings" and "machine".
+        "necomimi"; "painting", "mne_lsl" and "mne_lsl_manual", None where they were not measured; "pylsl"; "ratios" as
+        of `ratios`; "settings" and "machine".
 
     Raises
     ------
@@ -120,7 +120,9 @@ def measure(settings: Settings, peers: bool) -> dict[str, Any]:
     with workplace() as folder:
         random_decoder(settings, folder / "decoder")
         settings.save(folder / "settings.json")
-        results: dict[str, Any] = {"necomimi": _measure_necomimi(settings, folder)}
+        results: dict[str, Any] = {"necomimi": _measure_necomimi(settings, folder), "painting": None}
+        if settings.generator != "none":
+            results["painting"] = _measure_necomimi(settings, folder, is_painting=True)
         for system in PEERS:
             is_measured = peers or system == "pylsl"
             results[system] = _measure_peer(system, settings, folder) if is_measured else None
@@ -128,14 +130,14 @@ def measure(settings: Settings, peers: bool) -> dict[str, Any]:
 
 
 def ratios(results: dict[str, Any]) -> dict[str, Any]:
-    """Return how many times longer each peer takes than necomimi, per figure and percentile."""
+    """Return how many times longer each other takes than necomimi without pictures, per figure and percentile."""
     ours = results["necomimi"]
     return {
         peer: {
             figure: {name: round(value / ours[figure][name], 2) for name, value in results[peer][figure].items()}
             for figure in FIGURES
         }
-        for peer in PEERS
+        for peer in ("painting", *PEERS)
         if results[peer] is not None
     }
 
@@ -144,19 +146,29 @@ def _start_amplifier(settings: Settings, programs: Programs) -> subprocess.Popen
     return programs.start("amplifier", "replay", settings.amplifier, "--chunk", settings.chunk, "--wait", START_S)
 
 
-def _measure_necomimi(settings: Settings, folder: Path) -> dict[str, Any]:
-    """Return the figures of `necomimi decode`, each decision taken where a subscriber of the feed receives it."""
-    console.print(f"necomimi: {settings.seconds} s")
-    feed, log = free_address(), folder / "decisions.jsonl"
+def _measure_necomimi(settings: Settings, folder: Path, is_painting: bool = False) -> dict[str, Any]:
+    """Return the figures of `necomimi decode`, each decision and picture taken where a subscriber receives it.
+
+    With pictures, "preview_ms" and "picture_ms" run from the received decision to its coarse and its finest picture.
+    """
+    console.print(f"necomimi{f' painting, {settings.generator}' if is_painting else ''}: {settings.seconds} s")
+    name = "painting" if is_painting else "necomimi"
+    feed, log = free_address(), folder / f"{name}.jsonl"
+    options = ["--generator", settings.generator] if is_painting else []
+    options += ["--model", settings.model] if is_painting and settings.model is not None else []
     waits_for_packet = 1e3 * (settings.due_s - settings.last_s)
     decode_percent: list[float] = []
     acquisition_percent: list[float] = []
+    decided_at: dict[int, float] = {}
+    painted_ms: dict[str, list[float]] = {"preview_ms": [], "picture_ms": []}
     n_answers = 0
-    with session(folder, "necomimi") as programs:
-        subscriber = Subscriber(feed, (Retrieval, Refusal, Status))
+    with session(folder, name) as programs:
+        subscriber = Subscriber(feed, (Retrieval, Refusal, Status, GeneratedImage))
         amplifier = _start_amplifier(settings, programs)
         decoder = folder / "decoder"
-        live = programs.start("necomimi", "decode", decoder, "--timeout", START_S, "--feed", feed, "--log", log)
+        live = programs.start(
+            "necomimi", "decode", decoder, "--timeout", START_S, "--feed", feed, "--log", log, *options
+        )
         measurement = Measurement(psutil.Process(live.pid))
         deadline = math.inf
         while n_answers < settings.amplifier.n_events and time.monotonic() < deadline:
@@ -165,10 +177,14 @@ def _measure_necomimi(settings: Settings, folder: Path) -> dict[str, Any]:
             now = local_clock()
             if isinstance(record, Retrieval) and record.until is None:
                 n_answers += 1
+                decided_at[record.event.code] = now
                 ready = record.latency_ms["epoch"] - waits_for_packet
                 measurement.decided(1e-3 * ready, now - record.event.onset - settings.due_s, now)
             elif isinstance(record, Refusal):
                 n_answers += 1
+            elif isinstance(record, GeneratedImage) and measurement.is_warm and record.event.code in decided_at:
+                since = 1e3 * (now - decided_at[record.event.code])
+                painted_ms["preview_ms" if record.preview else "picture_ms"].append(since)
             elif isinstance(record, Status) and measurement.is_warm:
                 decode_percent.append(record.cpu_percent.get("decode", 0.0))
                 acquisition_percent.append(record.cpu_percent.get("acquisition", 0.0))
@@ -186,6 +202,9 @@ def _measure_necomimi(settings: Settings, folder: Path) -> dict[str, Any]:
     result["acquisition_percent"], decode = (0.0 if math.isnan(share) else share for share in shares)
     result["acquisition_percent_at_most"] = round(max(0.0, result["cpu_percent"] - decode), 1)
     counts = {key: summary[key] for key in ("n_events", "n_retrievals", "n_refusals", "refusals", "n_missing")}
+    if is_painting:
+        counts |= {key: summary[key] for key in ("n_pictures", "n_pictures_dropped")}
+        counts |= {key: quantiles(values) if values else None for key, values in painted_ms.items()}
     return {**result, **counts, "n_lost": n_sent - summary["n_events"], "amplifier_worst_lateness_ms": lateness}
 
 

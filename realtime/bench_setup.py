@@ -17,6 +17,7 @@ from necomimi.decoder import Decoder
 from necomimi.encoders import build
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
+from necomimi.generators import build_generator
 from necomimi.preprocessing import Preprocessor, n_samples
 from necomimi.synthetic import CLASSES, SETTLE_S, Synthetic
 
@@ -49,6 +50,11 @@ class Settings:
         Events a second; each shall fall on a packet's first sample, so that packets fall due alike for all.
     encoder : str
         One of `necomimi.encoders.names`.
+    generator : str
+        What paints the decisions in a second measurement of necomimi, one of `necomimi.generators.NAMES`; "none" for no
+        such measurement.
+    model : str, optional
+        Its weights.
 
     Raises
     ------
@@ -62,6 +68,8 @@ class Settings:
     chunk: int = 10
     events: float = 5.0
     encoder: str = "multiblur"
+    generator: str = "none"
+    model: str | None = None
 
     def __post_init__(self) -> None:
         period = self.sfreq / self.events if self.events > 0 else 0.0
@@ -109,13 +117,20 @@ class Settings:
 
 
 def random_decoder(settings: Settings, path: Path) -> None:
-    """Write a decoder directory whose weights and gallery are random: time does not depend on them."""
+    """Write a decoder directory whose weights and gallery are random: time does not depend on them.
+
+    Where its decisions are to be painted, its space is the generator's.
+    """
+    n_outputs, space = N_OUTPUTS, "bench:random"
+    if settings.generator != "none":
+        painter = build_generator(settings.generator, model=settings.model)
+        n_outputs, space = painter.n_dims, painter.space
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     ch_names = settings.amplifier.ch_names
-    embeddings = rng.normal(size=(len(CLASSES), N_OUTPUTS)).astype(np.float32)
+    embeddings = rng.normal(size=(len(CLASSES), n_outputs)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    gallery = Gallery(labels=CLASSES, files=("",) * len(CLASSES), embeddings=embeddings, space="bench:random")
+    gallery = Gallery(labels=CLASSES, files=("",) * len(CLASSES), embeddings=embeddings, space=space)
     n_times = round((TMAX - max(0.0, TMIN)) * MODEL_SFREQ)
     mixing = np.eye(len(ch_names)) + 0.1 * rng.normal(size=(len(ch_names),) * 2)
     preprocessor = Preprocessor(
@@ -126,7 +141,7 @@ def random_decoder(settings: Settings, path: Path) -> None:
         "name": settings.encoder,
         "n_chans": len(ch_names),
         "n_times": n_times,
-        "n_outputs": N_OUTPUTS,
+        "n_outputs": n_outputs,
     }
     Decoder(
         encoder_config=config, encoder=build(**config), preprocessor=preprocessor, space=gallery.space,

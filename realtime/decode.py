@@ -20,12 +20,14 @@ from necomimi.decoder import Decoder
 from necomimi.errors import ConfigError, NecomimiError
 from necomimi.feed import DEFAULT_ADDRESS
 from necomimi.gallery import Gallery
+from necomimi.generators import NAMES
 from necomimi.lsl import configuration_file
 from necomimi.preprocessing import Preprocessor
 from necomimi.records import Status, StreamInfo
 
 from .answering import Answerer
 from .outlets import Outlets
+from .painting import StageChoice, load_painter
 from .pipeline import Pipeline
 from .recorder import Recorder
 from .signal_check import Limits
@@ -49,6 +51,8 @@ def summary_of(status: Status) -> dict[str, Any]:
         "n_samples": status.n_samples,
         "n_missing": status.n_missing,
         "n_classes": status.n_classes,
+        "n_pictures": status.n_pictures,
+        "n_pictures_dropped": status.n_pictures_dropped,
         "latency_ms": {step: dict(values) for step, values in status.latency_ms.items()},
     }
 
@@ -60,6 +64,10 @@ def _print_summary(status: Status) -> None:
         f"{status.n_events} events = {status.n_retrievals} retrievals + {status.n_refusals} refusals ({reasons}); "
         f"{status.n_samples} samples, {status.n_missing} missing"
     )
+    if status.n_pictures or status.n_pictures_dropped:
+        console.print(
+            f"{status.n_pictures} pictures; {status.n_pictures_dropped} left out, or only coarse, for a newer one"
+        )
     if status.latency_ms:
         table = Table("ms", *next(iter(status.latency_ms.values())), box=None)
         for step, values in status.latency_ms.items():
@@ -116,6 +124,15 @@ def command(
     every: Annotated[
         float | None, typer.Option(min=0.02, help="Decode the latest window each so many seconds, without markers.")
     ] = None,
+    generator: Annotated[str, typer.Option(help=f"Paint each decision: none, {', '.join(NAMES)}.")] = "none",
+    generator_model: Annotated[
+        str | None, typer.Option("--model", help="The generator's folder of weights, or hub id of another base model.")
+    ] = None,
+    stage: Annotated[
+        StageChoice | None,
+        typer.Option(help="Paint the embedding (one), what the prior makes of it (two; default with one), or both."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the generator for each picture.")] = None,
     reject: Annotated[float | None, typer.Option(min=0, help="Refuse epochs over this many µV peak to peak.")] = None,
     flat: Annotated[float, typer.Option(min=0, help="A channel of at most so many µV peak to peak is flat.")] = 0.0,
     max_flat: Annotated[float, typer.Option(min=0, max=1, help="Refuse epochs with a larger share flat.")] = 0.25,
@@ -156,6 +173,11 @@ def command(
         logger.warning("the decoder was not trained on unfinished epochs: expect little of --early (--truncation)")
     if average > 1 and not model.averaging.calibrated:
         logger.warning("the decoder knows no repetitions: probabilities of averaged answers are not calibrated")
+    painter = None
+    if generator != "none":
+        painter = load_painter(model, generator, device, model=generator_model, stage=stage, steps=steps)
+    elif (generator_model, stage, steps) != (None, None, None):
+        raise ConfigError("--model, --stage or --steps without a generator", "--generator NAME", "see --help")
     if model.device.type == "cpu":
         torch.set_num_threads(1)  # one epoch is too little work to share; a second thread only adds waiting
     logger.info("%s on %s; %d classes; each answer needs the signal until %g s after the onset; lsl_api.cfg: %s",
@@ -186,7 +208,14 @@ def command(
         log_embeddings,
         keys=keys,
         classes=model.classes if similarities else (),
-        run={"decoder": str(decoder), "average": average, "sure": sure, "early": ends, "every": every},
+        run={
+            "decoder": str(decoder),
+            "average": average,
+            "sure": sure,
+            "early": ends,
+            "every": every,
+            "generator": generator,
+        },
     )
     recorder = None
     try:
@@ -214,6 +243,7 @@ def command(
         ends,
         every,
         notices=lambda: recorder.problem(source.streams) if recorder is not None else "",
+        painter=painter,
     )
     source.on_state = pipeline.announce
     gc.collect()

@@ -1,4 +1,4 @@
-"""The doors by which results leave: Retrieval, Refusal, similarities -> feed, LSL outlets, JSON Lines log."""
+"""The doors by which results leave: Retrieval, Refusal, similarities, pictures -> feed, LSL outlets, log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from necomimi import __version__
 from necomimi.errors import ConfigError
 from necomimi.feed import Publisher, Record
 from necomimi.lsl import MarkerOutlet, SimilarityOutlet, local_clock
-from necomimi.records import Embedding, Refusal, Retrieval, StreamInfo
+from necomimi.records import Embedding, GeneratedImage, Refusal, Retrieval, StreamInfo
 
 __all__ = ["DECISIONS_SOURCE_ID", "SIMILARITIES_SOURCE_ID", "Outlets", "to_json"]
 
@@ -32,11 +32,23 @@ SIMILARITIES_MEANING = (
 COMPACT = (",", ":")
 
 
-def to_json(verdict: Retrieval | Refusal, embedding: Embedding | None = None) -> dict[str, Any]:
-    """Return a verdict as the JSON object of the log and the LSL outlet."""
+def to_json(verdict: Retrieval | Refusal | GeneratedImage, embedding: Embedding | None = None) -> dict[str, Any]:
+    """Return a verdict as the JSON object of the log and the LSL outlet, or what the log says of a picture."""
     head = {"code": verdict.event.code, "onset": verdict.event.onset, "label": verdict.event.label}
     if isinstance(verdict, Refusal):
         return {"type": "refusal", **head, "reason": verdict.reason, "detail": verdict.detail}
+    if isinstance(verdict, GeneratedImage):
+        return {
+            "type": "picture",
+            **head,
+            "stage": verdict.stage,
+            "generator": verdict.generator,
+            "preview": verdict.preview,
+            "seed": verdict.seed,
+            "size": verdict.pixels.shape[0],
+            "n_averaged": verdict.n_averaged,
+            "latency_ms": _rounded(verdict.latency_ms),
+        }
     answer = {
         "type": "retrieval" if verdict.until is None else "provisional",
         **head,
@@ -50,10 +62,14 @@ def to_json(verdict: Retrieval | Refusal, embedding: Embedding | None = None) ->
         answer["sure"] = True
     if verdict.warnings:
         answer["warnings"] = list(verdict.warnings)
-    answer["latency_ms"] = {step: round(ms, 3) for step, ms in verdict.latency_ms.items()}
+    answer["latency_ms"] = _rounded(verdict.latency_ms)
     if embedding is not None:
         answer["embedding"] = [float(f"{x:.7g}") for x in embedding.vector]
     return answer
+
+
+def _rounded(latency_ms: Mapping[str, float]) -> dict[str, float]:
+    return {step: round(ms, 3) for step, ms in latency_ms.items()}
 
 
 class Outlets:
@@ -64,8 +80,9 @@ class Outlets:
     feed : str
         ZeroMQ address on 127.0.0.1; with keys, any.
     log : Path or None
-        JSON Lines file, one verdict a line, written through at each line; an existing file is continued. When it
-        cannot be written any more (a full disk), this is told once, and the decisions go on through the other doors.
+        JSON Lines file, one verdict or picture a line, written through at each line; an existing file is continued.
+        When it cannot be written any more (a full disk), this is told once, and the decisions go on through the other
+        doors.
     source_id : str
         The EEG stream's, so that the LSL outlets keep their identity across restarts.
     log_embeddings : bool
@@ -177,6 +194,12 @@ class Outlets:
                 self._publisher.send(embedding)
             if self._log is not None:
                 self._write(to_json(verdict, embedding) if self._log_embeddings else entry)
+
+    def show(self, picture: GeneratedImage) -> None:
+        """Send a picture on the feed, and write a line of it, without its pixels, into the log."""
+        with self._lock:
+            self._publisher.send(picture)
+            self._write(to_json(picture))
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         """Write a line of the log, as long as that is possible."""

@@ -1,7 +1,8 @@
 """The live chain: Source -> ring -> Epoch -> Embedding -> Retrieval -> outlets, each event answered once.
 
-Two threads: acquisition (pull, cut, refuse) and decoding (embed, retrieve, publish). Epochs that wait are decoded as
-one batch, so overload costs latency before it costs events. Always, n_events = n_retrievals + n_refusals + n_pending.
+Two threads: acquisition (pull, cut, refuse) and decoding (embed, retrieve, publish); a painter, if there is one, has
+its own. Epochs that wait are decoded as one batch, so overload costs latency before it costs events. Always,
+n_events = n_retrievals + n_refusals + n_pending.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .epoching import Epocher, last_sample_time
 from .latency import LatencyMeter
 from .load import LoadMeter
 from .outlets import Outlets
+from .painting import Painter, PaintRequest
 from .signal_check import Limits
 from .sliding import Slider
 from .source import Source
@@ -70,6 +72,8 @@ class Pipeline:
         Decode the latest window each so many seconds, without markers.
     notices : callable
         Asked once a second for what else needs a person, in words; "" for nothing.
+    painter : Painter, optional
+        Paints final answers.
     """
 
     def __init__(
@@ -81,11 +85,13 @@ class Pipeline:
         early: Sequence[float] = (),
         every: float | None = None,
         notices: Callable[[], str] = lambda: "",
+        painter: Painter | None = None,
     ) -> None:
         self.answerer = answerer
         self.decoder: Decoder = answerer.decoder
         self.source = source
         self.outlets = outlets
+        self.painter = painter
         self.limits = limits or Limits()
         self.early = tuple(early)
         self.latency = LatencyMeter()
@@ -115,6 +121,8 @@ class Pipeline:
         info, sfreq = self.source.info, self.epocher.sfreq
         for until, n_times in 3 * (*self.epocher.early, (None, self.epocher.n_times)):
             self.answerer.warm_up(n_times, sfreq, info.applied, until)
+        if self.painter is not None:
+            self.painter.start(self.outlets.show, self.load.report)
         for thread in self._threads:
             thread.start()
 
@@ -124,6 +132,8 @@ class Pipeline:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=10.0)
+        if self.painter is not None:
+            self.painter.stop()
         for refusal in self.epocher.flush("the run ended before its data came"):
             self._refuse(refusal)
         return self.status()
@@ -136,6 +146,9 @@ class Pipeline:
     def status(self) -> Status:
         """Return the state of the chain and its counters."""
         latency_ms = self.latency.percentiles()
+        painter = self.painter
+        if painter is not None:
+            latency_ms |= painter.latency.percentiles()
         with self._lock:
             refusals = dict(self._refusals)
             n_refusals = sum(refusals.values())
@@ -156,6 +169,8 @@ class Pipeline:
                 lag_s=max(0.0, lag) if np.isfinite(lag) else 0.0,
                 latency_ms=latency_ms,
                 n_classes=len(self.decoder.classes),
+                n_pictures=painter.n_pictures if painter is not None else 0,
+                n_pictures_dropped=painter.n_dropped if painter is not None else 0,
                 tmin=self.epocher.tmin,
                 tmax=self.epocher.tmax,
                 drift_ppm=round(segment.drift_ppm, 2) if segment else 0.0,
@@ -165,7 +180,7 @@ class Pipeline:
                     *self._alarms.warnings,
                     *self.source.warnings,
                     *self.source.info.warnings,
-                    *filter(None, (self.outlets.warning,)),
+                    *filter(None, (self.outlets.warning, painter.warning if painter is not None else "")),
                 ),
             )
 
@@ -295,9 +310,12 @@ class Pipeline:
         retrieval = replace(answer.retrieval, latency_ms=latency_ms)
         self.outlets.decide(retrieval, answer.embedding, answer.similarities)
         if retrieval.until is None:
+            decided = local_clock()
             self.latency.add(latency_ms)
             with self._lock:
                 self._n_retrievals += 1
+            if self.painter is not None:
+                self.painter.submit(PaintRequest(epoch.event, answer.mean, retrieval.n_averaged, last, decided))
 
     def _refuse(self, refusal: Refusal) -> None:
         """Send a refusal through all doors, and count it."""

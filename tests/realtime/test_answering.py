@@ -66,7 +66,12 @@ def test_a_batch_gives_what_single_epochs_give(decoder: Decoder) -> None:
         np.testing.assert_allclose(
             answer.similarities, decoder.similarities(answer.embedding.vector[None])[0], atol=1e-5
         )
+        np.testing.assert_allclose(answer.mean, single.mean, atol=1e-5)
+        if answer.retrieval.n_averaged == 1:
+            np.testing.assert_array_equal(answer.mean, answer.embedding.vector)
     assert [answer.retrieval.n_averaged for answer in together] == [1, 1, 2, 1]
+    mean = together[0].embedding.vector + together[2].embedding.vector
+    np.testing.assert_allclose(together[2].mean, mean / np.linalg.norm(mean), atol=1e-6)
 
 
 def test_an_unfinished_epoch_uses_the_evidence_and_leaves_none(decoder: Decoder) -> None:

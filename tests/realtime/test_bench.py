@@ -14,8 +14,13 @@ import psutil
 import pytest
 
 from necomimi.decoder import Decoder
+from necomimi.embedded_generator import GeneratorWeights
+from necomimi.embedders import EMBEDDED_SPACE, N_DIMS
 from necomimi.encoders import names
 from necomimi.errors import ConfigError
+from necomimi.picture_networks import PictureDecoder, PictureRefiner
+from necomimi.realtime.bench import _print_pictures, live
+from necomimi.realtime.bench_live import ratios
 from necomimi.realtime.bench_setup import WARM_UP, Measurement, Settings, random_decoder
 from necomimi.realtime.bench_soak import Soak, memory_slope
 from necomimi.realtime.latency import quantiles
@@ -34,13 +39,16 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.lsl
 @pytest.mark.slow
-def test_live_measures_every_system_in_one_run() -> None:
+def test_live_measures_every_system_in_one_run(tmp_path: Path) -> None:
     pytest.importorskip("mne_lsl", reason="mne-lsl is not installed: pip install 'necomimi[bench]'")
-    done = run("live", "--json", "--seconds", 3, "--events", 10, "--peers")
+    small = PictureDecoder(N_DIMS, 16, (8, 8)), PictureRefiner(N_DIMS, (8, 8))
+    GeneratorWeights(space=EMBEDDED_SPACE, size=16, decoder=small[0], refiner=small[1], steps=1).save(tmp_path / "g")
+    painting = ("--generator", "embedded", "--model", tmp_path / "g")
+    done = run("live", "--json", "--seconds", 3, "--events", 10, "--peers", *painting)
     assert done.returncode == 0, done.stderr
     results: dict[str, Any] = json.loads(done.stdout)
     n_events = 10 * (3 + 1)  # and a second of warm-up
-    for system in ("necomimi", "mne_lsl", "mne_lsl_manual", "pylsl"):
+    for system in ("necomimi", "painting", "mne_lsl", "mne_lsl_manual", "pylsl"):
         row = results[system]
         for figure in FIGURES:
             values = [row[figure][name] for name in ("p50", "p95", "p99", "max")]
@@ -52,8 +60,12 @@ def test_live_measures_every_system_in_one_run() -> None:
         assert (row["n_refusals"], row["n_lost"]) == (0, 0), (system, row)
     assert results["necomimi"]["n_missing"] == 0
     assert results["necomimi"]["acquisition_percent"] <= results["necomimi"]["cpu_percent"] + 5
-    assert set(results["ratios"]) == {"mne_lsl", "mne_lsl_manual", "pylsl"}
-    assert results["settings"] == Settings(seconds=3, events=10.0).to_json()
+    painted = results["painting"]
+    assert painted["n_events"] - 1 <= painted["n_pictures"] + painted["n_pictures_dropped"] <= painted["n_events"]
+    assert 0 < painted["preview_ms"]["p50"] < painted["picture_ms"]["p50"] < 250
+    assert set(results["ratios"]) == {"painting", "mne_lsl", "mne_lsl_manual", "pylsl"}
+    settings = Settings(seconds=3, events=10.0, generator="embedded", model=str(tmp_path / "g"))
+    assert results["settings"] == settings.to_json()
 
 
 @pytest.mark.lsl
@@ -76,6 +88,23 @@ def test_a_user_mistake_is_told_in_words() -> None:
     assert done.returncode == 2
     assert "--encoder 'resnet'" in done.stderr
     assert "Traceback" not in done.stderr
+    with pytest.raises(ConfigError, match="--generator 'imagen'"):
+        live(generator="imagen")
+
+
+def test_pictures_are_judged_beside_the_decisions(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {"p50": 10.0, "p95": 20.0, "p99": 30.0, "max": 40.0}
+    row = dict.fromkeys(FIGURES, figures)
+    painting = {**row, "decision_ms": {key: 1.5 * value for key, value in figures.items()}}
+    found = ratios({"necomimi": row, "painting": painting, "mne_lsl": None, "mne_lsl_manual": None, "pylsl": None})
+    assert found["painting"]["decision_ms"] == dict.fromkeys(figures, 1.5)
+    painting |= {"preview_ms": None, "picture_ms": figures, "n_pictures": 7, "n_pictures_dropped": 2}
+    _print_pictures({"painting": painting, "ratios": found, "settings": {"generator": "sd15"}})
+    told = " ".join(capsys.readouterr().out.split())
+    assert "decision with pictures / without 1.50x 1.50x 1.50x 1.50x 1.1x" in told
+    assert "finest picture after it 10.0 ms 20.0 ms 30.0 ms 40.0 ms 250 ms" in told
+    assert "preview after" not in told  # a generator that paints at once has none
+    assert "7 decisions painted, 2 not" in told
 
 
 # What every system is given

@@ -19,7 +19,7 @@ from necomimi.errors import ConfigError, FeedError
 from necomimi.feed import Subscriber
 from necomimi.lsl import Finder, MarkerInlet, find_stream, local_clock
 from necomimi.realtime.outlets import Outlets, to_json
-from necomimi.records import Embedding, Event, Refusal, Retrieval
+from necomimi.records import Embedding, Event, GeneratedImage, Refusal, Retrieval
 
 pytestmark = pytest.mark.lsl
 
@@ -58,6 +58,17 @@ def test_verdicts_as_json() -> None:
     refusal = Refusal(event=EVENT, reason="reference lost", detail="all alike")
     assert to_json(refusal) == {
         "type": "refusal", "code": 3, "onset": 12.25, "label": "猫", "reason": "reference lost", "detail": "all alike",
+    }  # fmt: skip
+
+
+def test_a_picture_as_json_has_no_pixels() -> None:
+    picture = GeneratedImage(
+        event=EVENT, pixels=np.zeros((8, 8, 3), np.uint8), seed=5, stage="two-stage", generator="sd15", preview=True,
+        n_averaged=3, latency_ms={"paint": 12.34567},
+    )  # fmt: skip
+    assert to_json(picture) == {
+        "type": "picture", "code": 3, "onset": 12.25, "label": "猫", "stage": "two-stage", "generator": "sd15",
+        "preview": True, "seed": 5, "size": 8, "n_averaged": 3, "latency_ms": {"paint": 12.346},
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from necomimi.lsl import EEGOutlet, MarkerOutlet, local_clock
 from necomimi.preprocessing import Preprocessor
 from necomimi.realtime.answering import Answerer
 from necomimi.realtime.outlets import Outlets
+from necomimi.realtime.painting import Painter
 from necomimi.realtime.pipeline import Pipeline
 from necomimi.realtime.source import LSLSource, StreamChoice
 from necomimi.records import SourceState, StreamInfo
@@ -80,6 +81,27 @@ class Amplifier:
             self.eeg.push(part, self.t0 + (start + i + len(part) - 1) / self.sfreq)
 
 
+class Thumbnails:
+    """A generator whose pictures are three grey bars, one for each dimension of the labels' space."""
+
+    name, n_dims, size, steps = "thumbnails", 3, 6, 1
+
+    def __init__(self, n_good: int = 10**9) -> None:
+        self.space = make_decoder().space
+        self.painted: list[np.ndarray] = []
+        self.n_good = n_good
+
+    def paint(self, embeddings: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        if len(self.painted) > self.n_good:  # the first is the warm-up
+            raise RuntimeError("it broke")
+        self.painted.append(embeddings.copy())
+        bars = (128 + 127 * embeddings).astype(np.uint8)
+        return np.repeat(bars[:, None, :, None], 2, axis=2).repeat(6, axis=1).repeat(3, axis=3)
+
+    def stages(self, embeddings: np.ndarray, seeds: Sequence[int]) -> Iterator[np.ndarray]:
+        yield self.paint(embeddings, seeds)
+
+
 class Session:
     """A pipeline on an amplifier, with its log."""
 
@@ -90,6 +112,7 @@ class Session:
         order: tuple[str, ...] = CH_NAMES,
         early: tuple[float, ...] = (),
         every: float | None = None,
+        generator: Thumbnails | None = None,
         **answering: Any,
     ) -> None:
         self.name = name
@@ -108,7 +131,8 @@ class Session:
         self.source.open(10.0)
         self.outlets = Outlets("tcp://127.0.0.1:*", self.log, name, log_embeddings=True)
         answerer = Answerer(self.decoder, top_k=3, **answering)
-        self.pipeline = Pipeline(answerer, self.source, self.outlets, early=early, every=every)
+        painter = None if generator is None else Painter(self.decoder, generator.name, lambda name: generator)
+        self.pipeline = Pipeline(answerer, self.source, self.outlets, early=early, every=every, painter=painter)
         self.pipeline.start()
 
     def mark(self, label: str, sample: int) -> None:
@@ -131,6 +155,8 @@ class Session:
         self.outlets.close({"n_events": status.n_events})
         assert status.n_pending == 0
         assert status.n_events == status.n_retrievals + status.n_refusals
+        if self.pipeline.painter is not None:
+            assert status.n_pictures + status.n_pictures_dropped == status.n_retrievals
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [line for line in lines if line["type"] not in ("run", "summary")]
 
@@ -334,6 +360,43 @@ def test_presentations_of_one_stimulus_are_averaged(tmp_path: Path) -> None:
         assert tuple(decision["labels"]) == labels
         np.testing.assert_allclose(decision["scores"], scores, atol=1e-4)
         assert decision.get("sure", False) == (decision["scores"][0] >= 0.34)
+
+
+def test_final_answers_are_painted_from_the_mean_of_their_presentations(tmp_path: Path) -> None:
+    generator = Thumbnails()
+    session = Session(tmp_path, "painted", early=(0.2,), average=2, generator=generator)
+    data, samples = signal(), [200, 800, 1400]
+    for n, (sample, end) in enumerate(zip(samples, (800, 1400, 2000), strict=True), start=1):
+        session.mark("cat", sample)
+        session.amplifier.send(data[:, end - 600 if n > 1 else 0 : end], start=end - 600 if n > 1 else 0)  # type: ignore[union-attr]
+        session.until(lambda n=n: session.pipeline.status().n_pictures == n, "the picture")  # type: ignore[misc]
+    latencies = session.pipeline.status().latency_ms
+    lines = session.finish()
+    pictures = [line for line in lines if line["type"] == "picture"]
+    retrievals = [line for line in lines if line["type"] == "retrieval"]
+    assert [line["type"] for line in lines if line["type"] != "provisional"] == 3 * ["retrieval", "picture"]
+    assert [(line["code"], line["n_averaged"]) for line in pictures] == [(0, 1), (1, 2), (2, 2)]
+    assert all(
+        line["latency_ms"]["total"] > r["latency_ms"]["total"] for line, r in zip(pictures, retrievals, strict=True)
+    )
+    assert {"picture", "total"} <= set(latencies)
+    vectors = [offline(session.decoder, data, sample) for sample in samples]
+    for painted, behind in zip(generator.painted[1:], (vectors[:1], vectors[:2], vectors[1:]), strict=True):
+        mean = np.mean(behind, axis=0)
+        np.testing.assert_allclose(painted[0], mean / np.linalg.norm(mean), atol=1e-4)
+
+
+def test_a_generator_that_breaks_costs_no_decision(tmp_path: Path) -> None:
+    session = Session(tmp_path, "broken", generator=Thumbnails(n_good=0))
+    session.mark("cat", 60)
+    session.amplifier.send(signal()[:, :1000])  # type: ignore[union-attr]
+    session.until(lambda: "it broke" in "".join(session.pipeline.status().warnings), "the warning")
+    session.mark("dog", 900)
+    session.mark("owl", 1500)
+    session.amplifier.send(signal()[:, 1000:], start=1000)  # type: ignore[union-attr]
+    session.answered(3)
+    decisions = session.finish()
+    assert [(d["type"], d["label"]) for d in decisions] == [("retrieval", name) for name in ("cat", "dog", "owl")]
 
 
 def test_sliding_windows_need_no_markers(tmp_path: Path) -> None:
