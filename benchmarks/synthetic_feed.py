@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +18,18 @@ from numpy.typing import NDArray
 from necomimi.feed import DEFAULT_ADDRESS, Publisher
 from necomimi.gallery import THUMBNAIL_SIZE, Gallery
 from necomimi.lsl import local_clock
-from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
+from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status, StreamInfo
 
 CHUNKS_PER_S = 20
 EPOCH_S = (-0.2, 0.8)  # first and last second of an epoch
 STEPS_MS = {"epoch": 1.2, "wait": 0.9, "embed": 3.1, "retrieve": 0.4}
+PAINT_S = (0.02, 0.12)  # from an answer to its preview, and to its finer picture
 
 
 def make_gallery(n_classes: int, seed: int, space: str = "embedded/synthetic") -> Gallery:
     """Return a gallery whose pictures are two-coloured discs, no two alike."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:THUMBNAIL_SIZE, :THUMBNAIL_SIZE] - THUMBNAIL_SIZE / 2
-    thumbnails = np.zeros((n_classes, THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), dtype=np.uint8)
-    for picture in thumbnails:
-        colours = rng.integers(40, 240, (2, 3))
-        picture[:] = np.where((np.hypot(x, y) < rng.integers(18, 44))[..., None], colours[0], colours[1])
+    thumbnails = np.stack([make_disc(THUMBNAIL_SIZE, rng) for _ in range(n_classes)])
     embeddings = rng.normal(size=(n_classes, 16)).astype(np.float32)
     labels = tuple(f"thing_{i:03d}" for i in range(n_classes))
     return Gallery(
@@ -40,6 +39,14 @@ def make_gallery(n_classes: int, seed: int, space: str = "embedded/synthetic") -
         space=space,
         thumbnails=thumbnails,
     )
+
+
+def make_disc(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a two-coloured disc, uint8 of shape (size, size, 3)."""
+    y, x = np.mgrid[:size, :size] - size / 2
+    colours = rng.integers(40, 240, (2, 3))
+    inside = np.hypot(x, y) < size * rng.integers(18, 44) / 96
+    return np.where(inside[..., None], colours[0], colours[1]).astype(np.uint8)
 
 
 class SyntheticEEG:
@@ -92,6 +99,12 @@ class SyntheticDecoder:
         Whether the events are known to the viewer: without, windows are decoded that have no label.
     warnings : tuple of str
         Of the stream and of the decoder.
+    generator : str
+        Name of what paints a preview and a finer picture for each final answer; "" where nothing does.
+    stages : sequence of str
+        Pictures for each.
+    size : int
+        Of the pictures, pixels.
     """
 
     def __init__(
@@ -109,11 +122,15 @@ class SyntheticDecoder:
         sure: float | None = None,
         markers: bool = True,
         warnings: tuple[str, ...] = (),
+        generator: str = "",
+        stages: Sequence[Literal["one-stage", "two-stage"]] = ("one-stage", "two-stage"),
+        size: int = 64,
         seed: int = 0,
     ) -> None:
         self.publisher, self.classes, self.rate = publisher, classes, rate
         self.hits, self.refuse, self.early, self.average = hits, refuse, early, average
         self.sure, self.markers = sure, markers
+        self.generator, self.stages, self.size = generator, stages, size
         self.rng = np.random.default_rng(seed)
         self.info = StreamInfo(
             name="synthetic",
@@ -132,6 +149,7 @@ class SyntheticDecoder:
         self.pending: list[Event] = []
         self.stimulus = ""
         self.provisional: list[tuple[float, float, Event]] = []  # when it is due, until, event
+        self.unpainted: list[tuple[float, float, Retrieval]] = []  # when it is due, seconds after the answer, answer
         self.next_event = self.next_status = 0.0
 
     def advance(self, now: float, *, with_eeg: bool = True) -> None:
@@ -163,12 +181,15 @@ class SyntheticDecoder:
             if with_eeg:
                 self.publisher.send(self._answer(event, until))
         while self.pending and self.pending[0].onset + EPOCH_S[1] <= now:
-            self._decide(self.pending.pop(0), with_eeg)
+            self._decide(self.pending.pop(0), now, with_eeg)
+        for due in [due for due in self.unpainted if due[0] <= now]:
+            self.unpainted.remove(due)
+            self._paint(*due[1:])
         if self.next_status <= now:
             self.next_status = now + 1.0
             self.publisher.send(self.status())
 
-    def _decide(self, event: Event, with_eeg: bool) -> None:
+    def _decide(self, event: Event, now: float, with_eeg: bool) -> None:
         """Publish an answer or a refusal."""
         if not with_eeg or self.rng.random() < self.refuse:
             reason = "gap" if not with_eeg else "amplitude"
@@ -176,7 +197,29 @@ class SyntheticDecoder:
             self.publisher.send(Refusal(event=event, reason=reason, detail="made up"))
             return
         self.n_retrievals += 1
-        self.publisher.send(self._answer(event))
+        answer = self._answer(event)
+        self.publisher.send(answer)
+        if self.generator:
+            self.unpainted += [(now + delay, delay, answer) for delay in PAINT_S]
+
+    def _paint(self, delay: float, answer: Retrieval) -> None:
+        """Publish a picture of each stage: the preview is the finer picture in large squares."""
+        for number, stage in enumerate(self.stages):
+            seed = len(self.stages) * answer.event.code + number
+            pixels = make_disc(self.size, np.random.default_rng(seed))
+            if preview := delay == PAINT_S[0]:
+                pixels = pixels[::8, ::8].repeat(8, axis=0).repeat(8, axis=1)
+            image = GeneratedImage(
+                event=answer.event,
+                pixels=pixels,
+                seed=seed,
+                stage=stage,
+                generator=self.generator,
+                preview=preview,
+                n_averaged=answer.n_averaged,
+                latency_ms={"wait": 0.0, "paint": 1e3 * delay, "after_retrieval": 1e3 * delay},
+            )
+            self.publisher.send(image)
 
     def _answer(self, event: Event, until: float | None = None) -> Retrieval:
         """Return a final answer, or a provisional one from the signal up to `until` (s)."""
@@ -237,6 +280,9 @@ def main() -> None:
     parser.add_argument("--average", type=int, default=1, help="presentations of one stimulus in succession")
     parser.add_argument("--sure", type=float, help="probability from which an answer is sure")
     parser.add_argument("--without-markers", action="store_true", help="decode windows of which nothing is known")
+    parser.add_argument("--generator", default="", help="name of what paints pictures; none by default")
+    parser.add_argument("--one-stage", action="store_true", help="one picture for each answer, not two")
+    parser.add_argument("--size", type=int, default=64, help="of the painted pictures, pixels")
     parser.add_argument("--warn", action="append", default=[], metavar="WORDS", help="a warning; may be repeated")
     parser.add_argument("--gap", type=float, nargs=2, metavar=("FROM", "TO"), help="no EEG between these seconds")
     parser.add_argument("--make-gallery", type=Path, help="write a gallery of made-up pictures here")
@@ -267,6 +313,9 @@ def main() -> None:
         sure=options.sure,
         markers=not options.without_markers,
         warnings=tuple(options.warn),
+        generator=options.generator,
+        stages=("one-stage",) if options.one_stage else ("one-stage", "two-stage"),
+        size=options.size,
         seed=options.seed,
     )
     print(f"publishing on {publisher.address}", flush=True)

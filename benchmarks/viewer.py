@@ -83,10 +83,11 @@ def polyline_ms(window: ViewerWindow, n_frames: int = 60) -> float:
     return float(np.median(times[5:]))
 
 
-def measure(n_channels: int, sfreq: float, seconds: float, folder: Path) -> dict[str, Any]:
-    """Run a decoder and a window for a warm-up and `seconds`, and return the figures."""
+def measure(n_channels: int, sfreq: float, seconds: float, folder: Path, size: int) -> dict[str, Any]:
+    """Run a decoder and a window for a warm-up and `seconds`, and return the figures; pictures of `size` pixels."""
     command = [sys.executable, str(SYNTHETIC), "--feed", "tcp://127.0.0.1:*", "--seconds", "600"]
     command += ["--channels", str(n_channels), "--sfreq", str(sfreq), "--make-gallery", str(folder)]
+    command += ["--generator", "made up", "--size", str(size)] if size else []
     decoder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert decoder.stdout is not None
@@ -116,6 +117,7 @@ def measure(n_channels: int, sfreq: float, seconds: float, folder: Path) -> dict
         "n_channels": n_channels,
         "sfreq": sfreq,
         "window_s": WINDOW_S,
+        "pictures": size,
         "fps": round(len(frames) / wall, 1),
         "cpu_percent": round(100 * cpu / wall, 1),
         "frame_ms": {"p50": round(p50, 2), "p95": round(p95, 2)},
@@ -129,16 +131,19 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=63)
     parser.add_argument("--sfreq", type=float, default=1000.0)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--pictures", type=int, default=0, help="pixels of painted pictures, 20 a second; 0 for none")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     application = QtWidgets.QApplication(["viewer"])
     with tempfile.TemporaryDirectory() as folder:
         application.processEvents()
-        figures = measure(options.channels, options.sfreq, options.seconds, Path(folder) / "gallery")
+        figures = measure(options.channels, options.sfreq, options.seconds, Path(folder) / "gallery", options.pictures)
     if options.json:
         print(json.dumps(figures))
         return
     print(f"{figures['n_channels']} channels x {WINDOW_S:g} s x {figures['sfreq']:g} Hz, {figures['platform']}")
+    if options.pictures:
+        print(f"painted pictures  20 a second of {options.pictures} x {options.pictures} pixels")
     print(f"frames a second   {figures['fps']}")
     print(f"share of a core   {figures['cpu_percent']} %")
     print(f"frame             p50 {figures['frame_ms']['p50']} ms, p95 {figures['frame_ms']['p95']} ms (all views)")

@@ -11,7 +11,7 @@ import numpy as np
 
 from necomimi.feed import Record
 from necomimi.gallery import Gallery
-from necomimi.records import Chunk, Event, Refusal, Retrieval, Status
+from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status
 
 from .accuracy import TOP_K, Accuracy
 from .eeg_ring import EEGRing
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MAX_WINDOW_S = 20.0
 MAX_MARKS = 512
+MAX_PICTURED = 16  # events whose pictures are kept: more than come while one event is on show
 SILENT_S = 2.5  # the decoder sends a Status every second
 NO_EEG_S = 1.0
 LATE_S = 0.5
@@ -70,6 +71,8 @@ class DisplayState:
         What the decoder last said of itself.
     n_decisions : int
         Final retrievals and refusals seen in this run.
+    stages : tuple of str
+        Stages of which pictures have come in this run, "one-stage" first.
     version : int
         Grows with every record that changes more than the traces.
     """
@@ -79,6 +82,7 @@ class DisplayState:
         self.address = address
         self.eeg: EEGRing | None = None
         self.marks: deque[Mark] = deque(maxlen=MAX_MARKS)
+        self._pictured: deque[Mark] = deque()  # in order of arrival of their first picture
         self.version = 0
         self._heard_at: float | None = None
         self._eeg_at: float | None = None
@@ -92,6 +96,9 @@ class DisplayState:
         self.status: Status | None = None
         self._warnings: tuple[str, ...] = ()
         self.n_decisions = 0
+        self.stages: tuple[str, ...] = ()
+        while self._pictured:
+            self._pictured.pop().pictures = {}
         self._by_code: dict[int, Mark] = {}
         self._last: Event | None = None  # the event with the highest code
         self._last_retrieved = -1  # the highest code with a final answer
@@ -111,6 +118,8 @@ class DisplayState:
                 mark = self._mark(record.event)
                 mark.verdict, mark.answer, mark.answered_at = "refused", record, arrived
                 self.n_decisions += 1
+            case GeneratedImage():
+                self._update_picture(record, arrived)
             case Status():
                 self._update_status(record)
             case _:
@@ -174,6 +183,18 @@ class DisplayState:
         else:
             mark.verdict = "five" if self.shows_five and truth in decision.labels[:TOP_K] else "miss"
 
+    def _update_picture(self, image: GeneratedImage, arrived: float) -> None:
+        """Enter a picture of an event that is known; others are of a run that is over, or older than this window."""
+        mark = self._by_code.get(image.event.code)
+        if mark is None or mark.event != image.event:
+            return
+        if not mark.pictures:
+            self._pictured.append(mark)
+            if len(self._pictured) > MAX_PICTURED:
+                self._pictured.popleft().pictures = {}
+        mark.take_picture(image, arrived)
+        self.stages = tuple(sorted({*self.stages, image.stage}))
+
     def _update_status(self, status: Status) -> None:
         """Enter the decoder's own account; counters that went back mean that it was started again."""
         old = self.status
@@ -188,6 +209,12 @@ class DisplayState:
         """Return whether the final word on an event of this run is still to come: answers come in order."""
         is_current = self._by_code.get(mark.event.code) is mark
         return mark.verdict == "pending" and is_current and self._last_retrieved < mark.event.code
+
+    @property
+    def newest_pictured(self) -> Mark | None:
+        """The newest event that has both its final answer and a picture."""
+        decided = (mark for mark in self._pictured if mark.verdict not in ("pending", "refused"))
+        return max(decided, key=lambda mark: mark.event.code, default=None)
 
     @property
     def is_unmarked(self) -> bool:

@@ -8,14 +8,14 @@ from pyqtgraph.Qt import QtCore
 
 from .display_state import DisplayState
 from .mark import Mark
-from .panel import CENTRE, LEFT, MARGIN, Panel, draw_picture, draw_text, readable
+from .panel import CENTRE, LEFT, MARGIN, Panel, draw_picture, draw_text, draw_words, readable
 from .theme import Theme, font
 
-__all__ = ["ImageView"]
+__all__ = ["ATTRIBUTION_HEIGHT", "LABEL_HEIGHT", "MAX_SIDE", "ImageView"]
 
 LABEL_HEIGHT = 30
 ATTRIBUTION_HEIGHT = 18
-MAX_ENLARGEMENT = 3.0
+MAX_SIDE = 288  # pixels: a thumbnail three times enlarged
 WIDE = 2.0  # body this many times as wide as high: label beside the picture
 OLD_S = 2.0
 
@@ -27,7 +27,7 @@ class ImageView(Panel):
         super().__init__("Shown", state, theme)
         self.mark: Mark | None = None
         self._age = ""
-        self.setMinimumSize(290, 130)
+        self.setMinimumSize(176, 130)  # whose the pictures are must be legible
 
     def show_mark(self, mark: Mark | None) -> None:
         """Show an event."""
@@ -43,10 +43,13 @@ class ImageView(Panel):
             self.update()
 
     def subtitle(self) -> str:
-        """Return the number of the event."""
+        """Return the number of the event, and, once it is old and where there is room, its age."""
         if self.mark is None:
             return ""
-        return f"event {self.mark.event.code}" + (f"   ·   decoded {self._age}" if self._age else "")
+        event = f"event {self.mark.event.code}"
+        if not self._age:
+            return event
+        return self.fitting(f"{event}   ·   decoded {self._age}", f"{event} · {self._age}", event)
 
     def _is_wide(self) -> bool:
         """Return whether the label stands beside the picture rather than below."""
@@ -59,7 +62,7 @@ class ImageView(Panel):
         if self._is_wide():
             return QtCore.QRectF(body.left(), body.top(), int(body.height()), int(body.height()))
         body.setBottom(body.bottom() - LABEL_HEIGHT - (ATTRIBUTION_HEIGHT if self.state.attribution else 0))
-        side = int(min(body.width(), body.height(), 96 * MAX_ENLARGEMENT))
+        side = int(min(body.width(), body.height(), MAX_SIDE))
         return QtCore.QRectF(int(body.center().x() - side / 2), int(body.center().y() - side / 2), side, side)
 
     def paint(self, painter: Any, body: Any) -> None:
@@ -68,7 +71,7 @@ class ImageView(Panel):
         if self.mark is None or not self.mark.event.label:
             words = "nothing decoded yet" if self.mark is None else "no markers: what is seen is not known"
             painter.setFont(font(12))
-            draw_text(painter, body, words, theme.color("muted"), CENTRE)
+            draw_words(painter, body, words, theme.color("muted"))
             return
         label = readable(self.state.class_of(self.mark.event.label))
         pixels = self.state.thumbnail(self.mark.event.label)

@@ -127,7 +127,7 @@ class LatencyView(Panel):
                 draw_text(painter, box.translated(0, offset), _figure(value), theme.color("text"), RIGHT)
 
     def _draw_counts(self, painter: Any, counts: Any) -> None:
-        """Draw events = retrievals + refusals (+ pending), and the refusals by reason."""
+        """Draw events = retrievals + refusals (+ pending), the pictures, and the refusals by reason."""
         theme, status = self.theme, self.state.status
         rows: list[tuple[str, str, str]] = []
         if status is None:
@@ -140,6 +140,8 @@ class LatencyView(Panel):
                 rows.append(("+ pending", f"{status.n_pending}", "muted"))
             if status.n_missing:
                 rows.append(("samples missing", f"{status.n_missing}", "trouble"))
+            if status.n_pictures:
+                rows.append(("pictures", f"{status.n_pictures}", "text"))
             reasons = sorted(status.refusals.items(), key=lambda item: -item[1])
             rows += [(f"    {reason}", f"{n}", "trouble") for reason, n in reasons if n]
         painter.setFont(font(12))

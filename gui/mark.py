@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from necomimi.records import Event, Refusal, Retrieval
+from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
 __all__ = ["Mark", "Verdict"]
 
@@ -26,12 +27,18 @@ class Mark:
         The newest that the decoder said of it.
     answered_at : float
         When that arrived, seconds on the LSL clock.
+    pictures : mapping of str to GeneratedImage
+        What was painted of it, by stage: the finest there is. Another mapping takes its place when that changes.
+    painted_at : float
+        When the newest of them arrived, seconds on the LSL clock.
     """
 
     event: Event
     verdict: Verdict = "pending"
     answer: Retrieval | Refusal | None = None
     answered_at: float = 0.0
+    pictures: Mapping[str, GeneratedImage] = field(default_factory=dict)
+    painted_at: float = 0.0
 
     def yields_to(self, retrieval: Retrieval) -> bool:
         """Return whether an answer knows more of this event than the one that is here, or is the final one."""
@@ -39,3 +46,10 @@ class Mark:
             return True
         known = self.answer.until if isinstance(self.answer, Retrieval) else None
         return self.verdict == "pending" and (known is None or retrieval.until > known)
+
+    def take_picture(self, image: GeneratedImage, arrived: float) -> None:
+        """Enter a picture that arrived at `arrived` (s, LSL clock), unless a finer one of its stage is here."""
+        known = self.pictures.get(image.stage)
+        if known is None or known.preview or not image.preview:
+            self.pictures = {**self.pictures, image.stage: image}
+            self.painted_at = arrived

@@ -11,7 +11,7 @@ from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 from .display_state import DisplayState
 from .theme import Theme, font
 
-__all__ = ["Panel", "draw_picture", "draw_text", "readable"]
+__all__ = ["Panel", "draw_picture", "draw_text", "draw_words", "readable"]
 
 RADIUS = 6
 MARGIN = 14
@@ -34,11 +34,20 @@ def draw_text(painter: Any, rect: Any, text: str, color: Any, align: Any = LEFT)
     painter.drawText(rect, align, metrics.elidedText(text, QtCore.Qt.TextElideMode.ElideRight, int(rect.width()) + 1))
 
 
+def draw_words(painter: Any, rect: Any, text: str, color: Any) -> None:
+    """Draw a sentence in the middle of `rect`, on as many lines as it takes."""
+    painter.setPen(color)
+    painter.drawText(rect, CENTRE | QtCore.Qt.TextFlag.TextWordWrap, text)
+
+
 def draw_picture(painter: Any, rect: Any, pixels: NDArray[np.uint8]) -> None:
     """Draw an RGB picture, uint8 of shape (height, width, 3), into `rect` with rounded corners."""
     height, width, _ = pixels.shape
     pixels = np.ascontiguousarray(pixels)
     image = QtGui.QImage(pixels.data, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888)
+    if width > 2 * rect.width():  # the painter's own smoothing takes four pixels into account, whatever the reduction
+        smooth = QtCore.Qt.TransformationMode.SmoothTransformation
+        image = image.scaledToWidth(2 * int(rect.width()), smooth)
     path = QtGui.QPainterPath()
     radius = min(RADIUS, rect.width() / 10)
     path.addRoundedRect(rect, radius, radius)
@@ -75,6 +84,12 @@ class Panel(QtWidgets.QWidget):
     def subtitle(self) -> str:
         """Return what stands at the right end of the title line."""
         return ""
+
+    def fitting(self, *texts: str) -> str:
+        """Return the first of some subtitles that has room beside the title, or the last."""
+        used = QtGui.QFontMetrics(font(13, bold=True)).horizontalAdvance(self.title) + 3 * MARGIN
+        metrics = QtGui.QFontMetrics(font(11))
+        return next((text for text in texts if used + metrics.horizontalAdvance(text) <= self.width()), texts[-1])
 
     def body(self) -> Any:
         """Return the QRectF below the title."""

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from necomimi.feed import DEFAULT_ADDRESS, Record, Subscriber
 from necomimi.lsl import local_clock
-from necomimi.records import Chunk, Event, Refusal, Retrieval, Status
+from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status
 
-__all__ = ["CAPACITY", "Receiver"]
+__all__ = ["CAPACITY", "PICTURE_CAPACITY", "Receiver"]
 
 logger = logging.getLogger(__name__)
 
 CAPACITY = 3000  # over a minute of 63 channels at 20 chunks and 15 decisions a second
+PICTURE_CAPACITY = 16  # each may be as large as a message of the feed
 POLL_S = 0.1
 
 
@@ -24,7 +25,8 @@ class Receiver:
     """Read the feed in a thread and keep the records until the GUI takes them.
 
     The GUI thread is never woken per record: it takes what has come, when it is ready. A window that hangs loses the
-    oldest records (counted in `n_dropped`); the decoder loses nothing.
+    oldest records (counted in `n_dropped`); the decoder loses nothing. Of generated pictures, which are large and give
+    way to newer ones anyhow, only the newest wait.
 
     Parameters
     ----------
@@ -53,11 +55,12 @@ class Receiver:
         *,
         keys: Path | None = None,
     ) -> None:
-        self._subscriber = Subscriber(address, (Chunk, Event, Retrieval, Refusal, Status), keys=keys)
+        self._subscriber = Subscriber(address, (Chunk, Event, Retrieval, Refusal, GeneratedImage, Status), keys=keys)
         self.address = address
         self.n_dropped = 0
         self._clock = clock
         self._records: deque[tuple[float, Record]] = deque()
+        self._pictures: deque[tuple[float, Record]] = deque(maxlen=PICTURE_CAPACITY)
         self._capacity = capacity
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="necomimi-receiver", daemon=True)
@@ -83,6 +86,9 @@ class Receiver:
                 record = self._subscriber.receive(POLL_S)
                 if record is None:
                     continue
+                if isinstance(record, GeneratedImage):
+                    self._pictures.append((self._clock(), record))
+                    continue
                 self._records.append((self._clock(), record))
                 if len(self._records) > self._capacity:
                     self._records.popleft()
@@ -93,13 +99,9 @@ class Receiver:
             self._subscriber.close()
 
     def take(self) -> list[tuple[float, Record]]:
-        """Return all records that have come since the last call, oldest first, each with its time of arrival (s)."""
-        taken = []
-        while True:
-            try:
-                taken.append(self._records.popleft())
-            except IndexError:
-                return taken
+        """Return what has come since the last call, oldest first, each with its time of arrival (s); pictures last."""
+        pictures = _drain(self._pictures)  # first: what they are pictures of came before them
+        return _drain(self._records) + pictures
 
     def stop(self) -> None:
         """End the thread and close the connection."""
@@ -108,3 +110,13 @@ class Receiver:
             self._subscriber.close()
         else:
             self._thread.join(timeout=5.0)
+
+
+def _drain(queue: deque[tuple[float, Record]]) -> list[tuple[float, Record]]:
+    """Take all there is out of a queue that another thread fills."""
+    taken = []
+    while True:
+        try:
+            taken.append(queue.popleft())
+        except IndexError:
+            return taken

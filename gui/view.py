@@ -52,7 +52,7 @@ def command(
         typer.Option(help=f"Save a PNG just before closing (after {SCREENSHOT_AFTER_S:g} s if --seconds is absent)."),
     ] = None,
 ) -> None:
-    """Watch a running decoder: EEG, what is seen, what is read, how well, how fast.
+    """Watch a running decoder: EEG, what is seen, what is read and painted, how well, how fast.
 
     It may be started before or after the decoder, and finds it again after a restart. Keys: Up and Down (or the
     wheel) scale, Left and Right window, A fit, T theme, Q close.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ from pyqtgraph.Qt import QtCore, QtWidgets
 
 from necomimi.errors import ConfigError
 from necomimi.lsl import local_clock
-from necomimi.records import Refusal, Retrieval
+from necomimi.records import GeneratedImage, Refusal, Retrieval
 
 from .accuracy_view import AccuracyView
 from .display_state import DisplayState
 from .header_view import HeaderView
-from .image_view import ImageView
+from .image_view import ATTRIBUTION_HEIGHT, LABEL_HEIGHT, MAX_SIDE, ImageView
+from .imagined_view import SPACE, ImaginedView
 from .latency_view import LatencyView
 from .mark import Mark
 from .panel import MARGIN
@@ -33,7 +34,11 @@ PULL_MS = 20
 DRAW_MS = 33
 SLOW_S = 0.2  # the header and the latency strip need no more than five frames a second
 DWELL_S = 0.6  # an answer stays at least this long: five a second could not be read
+PICTURE_WAIT_S = 1.0  # an event with a picture stays this long while no newer one has one
 GAP = 8
+BESIDE = 0.74  # side of two painted pictures beside the one that was shown
+RIGHT_SHARE = 0.45  # of the window, at most, that the right column takes for the sake of pictures
+NO_PICTURES: Mapping[str, GeneratedImage] = {}
 
 
 class ViewerWindow(QtWidgets.QMainWindow):
@@ -64,6 +69,9 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self._slow_at = -SLOW_S
         self._mark: Mark | None = None  # the event on show, and what had been said of it then
         self._answer: Retrieval | Refusal | None = None
+        self._pictures = NO_PICTURES
+        self._seen: Mark | None = None  # the newest event of which a picture has been on show
+        self._n_places = 0  # for painted pictures
         self._shown_at = -DWELL_S
         self.setWindowTitle("necomimi")
         self.resize(1280, 800)
@@ -72,9 +80,14 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self.traces = TraceView(state, theme)
         self.latency = LatencyView(state, theme)
         self.image = ImageView(state, theme)
+        self.imagined = ImaginedView(state, theme)
+        self.imagined.hide()
         self.retrieval = RetrievalView(state, theme)
         self.accuracy = AccuracyView(state, theme)
-        self._views = (self.header, self.traces, self.latency, self.image, self.retrieval, self.accuracy)
+        self._views = (
+            *(self.header, self.traces, self.latency),
+            *(self.image, self.imagined, self.retrieval, self.accuracy),
+        )
         self._lay_out()
         apply(QtWidgets.QApplication.instance(), theme)
         self.traces.setFocus()
@@ -84,10 +97,12 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self._draw_timer.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
 
     def _lay_out(self) -> None:
-        """Put traces over latency at the left; picture, answer and accuracy at the right; all borders movable."""
+        """Put traces over latency at the left; pictures, answer and accuracy at the right; all borders movable."""
         left = _splitter(QtCore.Qt.Orientation.Vertical, (self.traces, self.latency), (560, 170))
-        right = _splitter(QtCore.Qt.Orientation.Vertical, (self.image, self.retrieval, self.accuracy), (276, 310, 144))
+        pair = _splitter(QtCore.Qt.Orientation.Horizontal, (self.image, self.imagined), (1, 1))
+        right = _splitter(QtCore.Qt.Orientation.Vertical, (pair, self.retrieval, self.accuracy), (276, 310, 144))
         whole = _splitter(QtCore.Qt.Orientation.Horizontal, (left, right), (900, 360))
+        self._pair, self._right, self._whole = pair, right, whole
         left.setStretchFactor(0, 1)
         right.setStretchFactor(0, 1)
         right.setStretchFactor(1, 1)
@@ -100,6 +115,27 @@ class ViewerWindow(QtWidgets.QMainWindow):
         rows.addWidget(self.header)
         rows.addWidget(whole, 1)
         self.setCentralWidget(page)
+
+    def _make_room(self, n_places: int) -> None:
+        """Open the panel of painted pictures, or widen it; the right column grows as far as the window allows.
+
+        One painted picture gets the size of the one shown, two get less. A window that is too small for it grows.
+        """
+        self._n_places = n_places
+        self.imagined.show()
+        for splitter in (self._pair, self._right, self._whole):
+            splitter.refresh()  # else the least size of each is known to the next one only later
+        self.resize(self.size().expandedTo(self.centralWidget().minimumSizeHint()))
+        side = int(min(self.image.body().height() - LABEL_HEIGHT - ATTRIBUTION_HEIGHT, MAX_SIDE))
+        painted = side if n_places == 1 else 2 * round(BESIDE * side) + SPACE
+        wanted = [max(n + 2 * MARGIN, m.minimumWidth()) for n, m in ((side, self.image), (painted, self.imagined))]
+        total = sum(self._whole.sizes())
+        least = self.image.minimumWidth() + self.imagined.minimumWidth()
+        width = max(self._whole.sizes()[1], least + GAP, min(sum(wanted) + GAP, int(RIGHT_SHARE * total)))
+        self._whole.setSizes([total - width, width])
+        self._pair.setSizes(wanted)
+        for i, part in enumerate(wanted):
+            self._pair.setStretchFactor(i, part)
 
     def start(self) -> None:
         """Begin to listen and to draw."""
@@ -121,26 +157,47 @@ class ViewerWindow(QtWidgets.QMainWindow):
             self.header.advance(now, self.receiver.n_dropped + self.receiver.n_refused)
             self.latency.advance(now)
             self.image.advance(now)
+            self.imagined.advance(now)
             if self.state.version != self._drawn_version:
                 self._drawn_version = self.state.version
                 self.accuracy.update()
+        if len(self.state.stages) > self._n_places:
+            self._make_room(len(self.state.stages))
         self._show(self._choose(now), now)
 
     def _choose(self, now: float) -> Mark | None:
-        """Return the event to show: one that has begun to be answered to its end, and for a while; then the newest."""
-        shown, newest = self._mark, self.state.newest
+        """Return the event to show: one that has begun to be answered to its end, and for a while; then a newer one.
+
+        That is the newest of which a picture has come, though others have been answered since: pictures that take long
+        are then seen with the answer they belong to. Where no more pictures come, it is the newest; so it is where that
+        one has a provisional answer, if pictures have had their turn.
+        """
+        shown, newest, pictured = self._mark, self.state.newest, self.state.newest_pictured
         if shown is None or newest is None:
             return newest
         has_news = shown.answer is not self._answer
-        return shown if has_news or self.state.awaits(shown) or now - self._shown_at < DWELL_S else newest
+        shown_s = now - self._shown_at
+        if has_news or self.state.awaits(shown) or shown_s < DWELL_S:
+            return shown
+        has_turn = not shown.pictures or newest.verdict != "pending"
+        if pictured is not None and pictured is not self._seen and has_turn:
+            return pictured
+        return shown if shown.pictures and has_turn and shown_s < PICTURE_WAIT_S else newest
 
     def _show(self, mark: Mark | None, now: float) -> None:
-        """Show an event and its answer, where that is not what is shown already."""
+        """Show an event, its answer and its pictures, where that is not what is shown already."""
         answer = None if mark is None else mark.answer
+        pictures = NO_PICTURES if mark is None else mark.pictures
         if mark is not self._mark or answer is not self._answer:
-            self._mark, self._answer, self._shown_at = mark, answer, now
+            self._mark, self._answer, self._shown_at, self._pictures = mark, answer, now, NO_PICTURES
             self.image.show_mark(mark)
             self.retrieval.show_mark(mark)
+            self.imagined.show_mark(mark)
+        if pictures is not self._pictures:
+            if pictures and not self._pictures:
+                self._shown_at, self._seen = now, mark
+            self._pictures = pictures
+            self.imagined.show_mark(mark)
 
     def set_theme(self, theme: Theme) -> None:
         """Change all colours."""

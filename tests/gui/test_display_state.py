@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from necomimi.gallery import Gallery
-from necomimi.gui.display_state import MAX_MARKS, DisplayState
-from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
+from necomimi.gui.display_state import MAX_MARKS, MAX_PICTURED, DisplayState
+from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status, StreamInfo
 
 CLASSES = tuple(f"c{i}" for i in range(10))
 
@@ -333,3 +333,74 @@ def test_samples_do_not_count_as_a_change_but_decisions_do() -> None:
     assert state.version == before
     state.update(make_status(), 2.0)
     assert state.version == before + 1
+
+
+def picture(code: int, shade: int = 0, stage: Any = "two-stage", truth: str = "c0", **more: Any) -> GeneratedImage:
+    event = Event(onset=float(code), label=truth, code=code)
+    pixels = np.full((4, 4, 3), shade, dtype=np.uint8)
+    return GeneratedImage(event=event, pixels=pixels, seed=0, stage=stage, generator="embedded", **more)
+
+
+def shades(state: DisplayState, i: int = 0) -> dict[str, int]:
+    """Return the shade of each picture of a mark."""
+    return {stage: int(image.pixels[0, 0, 0]) for stage, image in state.marks[i].pictures.items()}
+
+
+def test_a_preview_gives_way_to_the_finer_picture_of_its_stage() -> None:
+    state = DisplayState(make_gallery())
+    state.update(answer(0, "c0", CLASSES[:5]), 1.0)
+    assert (state.stages, state.newest_pictured) == ((), None)
+    state.update(picture(0, 1, "two-stage", preview=True), 1.1)
+    state.update(picture(0, 2, "one-stage", preview=True), 1.2)
+    assert shades(state) == {"two-stage": 1, "one-stage": 2}
+    assert state.stages == ("one-stage", "two-stage")
+    before = state.marks[0].pictures
+    state.update(picture(0, 3, "two-stage"), 1.3)
+    state.update(picture(0, 4, "two-stage", preview=True), 1.4)  # late
+    assert shades(state) == {"two-stage": 3, "one-stage": 2}
+    assert state.marks[0].painted_at == 1.3
+    assert {stage: image.pixels[0, 0, 0] for stage, image in before.items()} == {"two-stage": 1, "one-stage": 2}
+    assert state.newest_pictured is state.marks[0]
+
+
+def test_a_picture_of_an_event_that_is_not_known_is_passed_over() -> None:
+    """This window came later, or the picture is of a run that is over: it begins no other run either."""
+    state = DisplayState(make_gallery())
+    state.update(picture(4), 0.5)
+    state.update(answer(5, "c0", CLASSES[:5]), 1.0)
+    state.update(picture(3), 1.1)
+    state.update(picture(5, truth="c1"), 1.2)
+    later = GeneratedImage(
+        event=Event(onset=99.0, label="c0", code=5), pixels=picture(0).pixels, seed=0, stage="one-stage"
+    )
+    state.update(later, 1.3)
+    assert [mark.event.code for mark in state.marks] == [5]
+    assert (state.marks[0].pictures, state.stages, state.n_decisions) == ({}, (), 1)
+
+
+def test_the_newest_pictured_event_has_its_final_answer() -> None:
+    state = DisplayState(make_gallery())
+    for code in range(3):
+        state.update(answer(code, "c0", CLASSES[:5], until=0.2 if code == 2 else None), 1.0)
+    state.update(picture(1), 1.1)
+    state.update(picture(0), 1.2)  # late
+    assert state.newest_pictured is state.marks[1]
+    state.update(picture(2), 1.3)
+    assert state.newest_pictured is state.marks[1]
+    state.update(answer(2, "c0", CLASSES[:5]), 1.4)
+    assert state.newest_pictured is state.marks[2]
+
+
+def test_pictures_are_bounded_and_end_with_their_run() -> None:
+    state = DisplayState(make_gallery())
+    n = 3 * MAX_PICTURED
+    for code in range(n):
+        state.update(answer(code, "c0", CLASSES[:5]), float(code))
+        for stage in ("one-stage", "two-stage"):
+            state.update(picture(code, code, stage), float(code))
+    kept = [mark.event.code for mark in state.marks if mark.pictures]
+    assert kept == list(range(n - MAX_PICTURED, n))
+    assert shades(state, -1) == {"one-stage": n - 1, "two-stage": n - 1}
+    state.update(answer(0, "c0", CLASSES[:5], onset=1000.0), 1000.0)
+    assert not any(mark.pictures for mark in state.marks)
+    assert (state.stages, state.newest_pictured) == ((), None)

@@ -15,8 +15,8 @@ from necomimi.curve import make_client_keys, make_server_keys
 from necomimi.errors import FeedError
 from necomimi.feed import Publisher, decode, encode
 from necomimi.gui.display_state import DisplayState
-from necomimi.gui.receiver import Receiver
-from necomimi.records import Event, Retrieval, Status
+from necomimi.gui.receiver import PICTURE_CAPACITY, Receiver
+from necomimi.records import Event, GeneratedImage, Retrieval, Status
 
 DEADLINE_S = 20.0
 
@@ -103,6 +103,50 @@ def test_a_window_that_hangs_loses_the_oldest_and_knows_how_many(publisher: Publ
     codes = [record.code for _, record in receiver.take()]
     assert codes == list(range(80, 100))
     receiver.stop()
+
+
+def test_of_pictures_only_the_newest_wait_and_each_comes_after_what_it_is_of(publisher: Publisher) -> None:
+    receiver = Receiver(publisher.address)
+    receiver.start()
+    connect(publisher, receiver)
+    n = 3 * PICTURE_CAPACITY
+    for code in range(n):
+        event = Event(onset=float(code), label="a", code=code)
+        publisher.send(event)
+        pixels = np.full((512, 512, 3), code, dtype=np.uint8)
+        publisher.send(GeneratedImage(event=event, pixels=pixels, seed=0, stage="one-stage"))
+    last = Event(onset=0.0, label="last", code=n)
+    publisher.send(last)
+    until(lambda: receiver._records and receiver._records[-1][1] == last, "the last record")
+    taken = [record for _, record in receiver.take() if not (isinstance(record, Event) and record.code < 0)]
+    events = [record.code for record in taken if isinstance(record, Event)]
+    pictures = [record for record in taken if isinstance(record, GeneratedImage)]
+    assert events == list(range(n + 1))
+    assert [image.event.code for image in pictures] == list(range(n - PICTURE_CAPACITY, n))
+    assert all(image.pixels[0, 0, 0] == image.event.code for image in pictures)
+    assert all(taken.index(image.event) < i for i, image in enumerate(taken) if isinstance(image, GeneratedImage))
+    assert receiver.n_dropped == 0
+    receiver.stop()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pixels": np.zeros((4, 4, 4), dtype=np.uint8)},
+        {"pixels": np.zeros((0, 4, 3), dtype=np.uint8)},
+        {"stage": "third"},
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_is_refused(change: dict[str, Any]) -> None:
+    event, pixels = Event(onset=0.0, label="a", code=0), np.zeros((4, 4, 3), dtype=np.uint8)
+    topic, body = encode(GeneratedImage(event=event, pixels=pixels, seed=0, stage="one-stage"))
+    fields = msgpack.unpackb(body)
+    if "stage" in change:
+        fields |= change
+    else:
+        fields["pixels"] |= {"shape": change["pixels"].shape, "data": change["pixels"].tobytes()}
+    with pytest.raises(FeedError, match=r"shape|stage"):
+        decode(topic, msgpack.packb(fields))
 
 
 def test_it_finds_the_decoder_again(publisher: Publisher) -> None:

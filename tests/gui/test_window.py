@@ -16,9 +16,9 @@ from necomimi.errors import ConfigError, FeedError
 from necomimi.feed import Publisher
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.receiver import Receiver
-from necomimi.gui.theme import DARK, LIGHT
-from necomimi.gui.window import DWELL_S, ViewerWindow
-from necomimi.records import Event, Refusal, Retrieval
+from necomimi.gui.theme import DARK, LIGHT, font
+from necomimi.gui.window import DWELL_S, PICTURE_WAIT_S, ViewerWindow
+from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
 pytestmark = pytest.mark.qt
 
@@ -428,6 +428,199 @@ def test_every_size_shows_every_view(bench: Bench, width: int, height: int) -> N
     assert window.image.picture_rect().width() >= 80
     assert window.latency.strip_rect().width() > 80
     assert window.traces.plot_rect().width() > 0.4 * width
+
+
+def picture(code: int, label: str, stage: Any = "two-stage", *, preview: bool = False, **more: Any) -> GeneratedImage:
+    """Return a picture of one colour, which says what it is of; the blue of a preview is 0."""
+    pixels = np.empty((64, 64, 3), dtype=np.uint8)
+    pixels[:] = colour_of(code, stage, preview)
+    event = answer(code, label, ()).event
+    more = {"generator": "embedded", "latency_ms": {"after_retrieval": 62.4}} | more
+    return GeneratedImage(event=event, pixels=pixels, seed=0, stage=stage, preview=preview, **more)
+
+
+def colour_of(code: int, stage: str, preview: bool) -> tuple[int, int, int]:
+    return 40 + 37 * code % 211, 80 if stage == "one-stage" else 160, 0 if preview else 255
+
+
+def painted(bench: Bench) -> dict[str, tuple[int, ...]]:
+    """Return the colour in the middle of each place for a picture."""
+    view, found = bench.window.imagined, {}
+    whole = bench.pixels(view)
+    for stage, rect in view.picture_rects().items():
+        found[stage] = tuple(int(value) for value in whole[int(rect.center().y()), int(rect.center().x())])
+    return found
+
+
+def test_without_pictures_there_is_no_panel_for_them(bench: Bench) -> None:
+    bench.connect()
+    bench.play(4.0)
+    window = bench.window
+    assert not window.imagined.isVisible()
+    alone = window.image.width()
+    bench.say(picture(window.image.mark.event.code, "thing_000"))  # of another label: not that event
+    assert not window.imagined.isVisible()
+    label = window.image.mark.event.label
+    event = window.image.mark.event
+    bench.say(replace(picture(event.code, label), event=event))
+    QtWidgets.QApplication.processEvents()
+    assert window.imagined.isVisible()
+    assert window.imagined.height() == window.image.height()
+    assert window.imagined.picture_rects()["two-stage"].width() == window.image.picture_rect().width() >= 0.9 * 176
+    assert window.image.width() < alone
+
+
+def test_the_finer_pictures_take_the_place_of_the_previews_side_by_side(bench: Bench) -> None:
+    bench.connect()
+    view, labels = bench.window.imagined, GALLERY.classes[:5]
+    bench.say(answer(0, labels[0], labels), picture(0, labels[0], "one-stage", preview=True))
+    assert painted(bench) == {"one-stage": colour_of(0, "one-stage", True)}
+    assert view.caption("one-stage") == ("one stage", "preview")
+    bench.say(picture(0, labels[0], "two-stage", preview=True))
+    QtWidgets.QApplication.processEvents()
+    assert painted(bench) == {stage: colour_of(0, stage, True) for stage in ("one-stage", "two-stage")}
+    one, two = view.picture_rects().values()
+    assert one.right() < two.left()
+    assert one.size() == two.size()
+    assert view.body().contains(one)
+    assert view.body().contains(two)
+    pale = bench.pixels(view, one.translated(0, one.height()))
+    assert not is_color(pale, DARK.text, 20).any()
+    bench.say(picture(0, labels[0], "one-stage"), picture(0, labels[0], "two-stage"))
+    assert painted(bench) == {stage: colour_of(0, stage, False) for stage in ("one-stage", "two-stage")}
+    assert view.caption("two-stage") == ("two stages", "62 ms")
+    assert is_color(bench.pixels(view, one.translated(0, one.height())), DARK.text, 20).any()
+    bench.now += 7.0
+    bench.window.draw()
+    assert view.caption("two-stage") == ("two stages", "7 s ago")
+
+
+def test_a_picture_is_never_of_another_event_than_the_panel_says(bench: Bench) -> None:
+    bench.connect()
+    window, labels = bench.window, GALLERY.classes[:5]
+    rng, latest, n_seen, empty = np.random.default_rng(5), -1, 0, {QtGui.QColor(DARK.blend("line", 0.5)).getRgb()[:3]}
+    for _ in range(250):
+        kind = rng.integers(0, 6)
+        if kind < 2 or latest < 1:
+            latest += 1
+            bench.say(answer(latest, labels[latest % 5], labels, until=0.2 if kind else None))
+        elif kind == 2:
+            code = int(rng.integers(max(0, latest - 4), latest + 1))
+            bench.say(answer(code, labels[code % 5], labels))
+        else:
+            code, stage = int(rng.integers(max(0, latest - 4), latest + 1)), ("one-stage", "two-stage")[kind % 2]
+            bench.say(picture(code, labels[code % 5], stage, preview=bool(rng.integers(0, 2))))
+        bench.now += float(rng.choice([0.0, 0.1, 0.7]))
+        window.draw()
+        mark = window.imagined.mark
+        assert mark is window.image.mark is window.retrieval.mark
+        assert window.imagined.subtitle() == f"event {mark.event.code}"
+        for stage, colour in painted(bench).items():
+            theirs = {colour_of(mark.event.code, stage, preview) for preview in (True, False)}
+            assert colour in theirs | empty
+            n_seen += colour in theirs
+    assert n_seen > 100
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.45, 1.5])
+def test_pictures_are_seen_with_their_answers_however_long_they_take(bench: Bench, delay: float) -> None:
+    """Five answers a second; the painter takes the newest whenever it is free."""
+    bench.connect()
+    window, labels, started = bench.window, GALLERY.classes[:5], bench.now
+    free_at, busy, n_painted, latest, steps_with, seen = 0.0, None, 0, -1, 0, set()
+    for _ in range(400):
+        elapsed = bench.now - started
+        if busy is not None and elapsed >= free_at:
+            bench.say(picture(busy, labels[busy % 5]))
+            busy, n_painted = None, n_painted + 1
+        if elapsed >= 0.2 * (latest + 1):
+            latest += 1
+            bench.say(answer(latest, labels[latest % 5], labels))
+            if busy is None:
+                busy, free_at = latest, elapsed + delay
+        bench.now += 0.03
+        window.draw()
+        assert window.imagined.mark is window.image.mark
+        if window.imagined.mark.pictures:
+            steps_with += 1
+            seen.add(window.imagined.mark.event.code)
+    turns = (bench.now - started) / max(delay, DWELL_S + PICTURE_WAIT_S)
+    assert len(seen) >= min(n_painted, turns) - 1
+    assert steps_with >= 0.5 * 400
+
+
+def test_provisional_answers_are_seen_though_pictures_come(bench: Bench) -> None:
+    bench.connect()
+    window, labels, kinds = bench.window, GALLERY.classes[:5], set()
+    for code in range(40):
+        bench.say(answer(code, labels[0], labels, until=0.2))
+        kinds.add((window.retrieval.decision.until, bool(window.imagined.mark.pictures)))
+        if code >= 2:
+            bench.say(answer(code - 2, labels[0], labels), picture(code - 2, labels[0]))
+            kinds.add((window.retrieval.decision.until, bool(window.imagined.mark.pictures)))
+        bench.now += 0.1
+    assert {(0.2, False), (None, True)} <= kinds
+    bench.now += DWELL_S
+    window.draw()
+    assert window.retrieval.decision.until == 0.2
+    assert window.imagined.mark is window.state.newest
+
+
+def test_missing_pictures_are_told_in_words(bench: Bench) -> None:
+    bench.connect()
+    window, labels = bench.window, GALLERY.classes[:5]
+    bench.say(answer(0, labels[0], labels), picture(0, labels[0]))
+    bench.now += 5.0
+    bench.say(answer(1, labels[0], labels))
+    assert window.imagined.words() == ""
+    assert set(painted(bench)) == {"two-stage"}
+    bench.now += 2.0
+    window.draw()
+    assert window.imagined.words() == "no picture of this event"
+    bench.say(picture(1, labels[0]))
+    assert window.imagined.words() == ""
+    bench.say(replace(bench.decoder.status(), n_events=2))
+    bench.restart()
+    bench.now += 4.0
+    bench.connect()
+    window.draw()
+    assert window.imagined.mark is window.image.mark is None
+    bench.play(3.0)
+    assert window.imagined.isVisible()
+    assert "--generator embedded" in window.imagined.words()
+    assert window.imagined.picture_rects() == {}
+    assert is_color(bench.pixels(window.imagined, window.imagined.body()), DARK.muted, 30).any()
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 530), (900, 600), (1280, 800), (2200, 1300)])
+@pytest.mark.parametrize("stages", [("two-stage",), ("one-stage", "two-stage")])
+def test_every_size_has_room_for_pictures(width: int, height: int, stages: tuple[str, ...]) -> None:
+    bench = Bench(generator="embedded", stages=stages, refuse=0.0)
+    bench.connect()
+    bench.window.resize(width, height)
+    bench.play(3.0)
+    window = bench.window
+    bench.pump(lambda: len(window.state.stages) == len(stages), "pictures")
+    window.draw()
+    QtWidgets.QApplication.processEvents()
+    assert (window.width(), window.height()) == (width, height) or width < 900 > window.width() > width
+    views = [window.header, window.traces, window.latency]
+    views += [window.image, window.imagined, window.retrieval, window.accuracy]
+    areas = [QtCore.QRect(view.mapTo(window, QtCore.QPoint(0, 0)), view.size()) for view in views]
+    for i, area in enumerate(areas):
+        assert window.rect().contains(area)
+        assert not any(area.intersects(other) for other in areas[i + 1 :])
+    rects = window.imagined.picture_rects()
+    assert tuple(rects) == stages
+    assert all(window.imagined.body().contains(rect) and rect.width() >= 80 for rect in rects.values())
+    assert window.image.picture_rect().width() >= 80
+    assert window.traces.plot_rect().width() > 0.4 * width or width < 900
+    for text, pixels, view in (
+        (window.state.attribution, 10, window.image),
+        ("a small decoder of a small picture world", 10, window.imagined),
+    ):
+        assert QtGui.QFontMetrics(font(pixels)).horizontalAdvance(text) <= view.body().width()
+    bench.close()
 
 
 def test_what_was_lost_on_the_way_is_said(bench: Bench) -> None:
