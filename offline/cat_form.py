@@ -24,7 +24,8 @@ def write_form(path: Path, pictures: Mapping[str, str], tags: Tags, seed: int = 
     """Write the form that a person fills in: CSV with the columns picture, column, tag, matched (blank), judge (blank).
 
     Each picture meets its own tag and one foil of each column, the tag of another of the concepts shown, in random
-    order, so that who says yes to everything gains nothing. Rows that belong to one picture follow each other.
+    order, so that who says yes to everything gains nothing. Rows that belong to one picture follow each other; the
+    pictures come in random order.
 
     Parameters
     ----------
@@ -44,8 +45,9 @@ def write_form(path: Path, pictures: Mapping[str, str], tags: Tags, seed: int = 
     concepts = sorted(set(pictures.values()))
     others = [tags.column(concepts, column) for column in range(len(tags.columns))]
     rows = []
-    for picture, concept in pictures.items():
-        asked = []
+    names = list(pictures)
+    for picture in (names[i] for i in rng.permutation(len(names))):
+        concept, asked = pictures[picture], []
         for column, name in enumerate(tags.columns):
             own = tags.of[concept][column]
             foils = [tag for tag in others[column] if tag != own]

@@ -179,8 +179,8 @@ def reconstruct(
         scores = score_conditions(truth, painted, loaded, shown.concepts)
         points = {name: give_points(name, found) for name, found in painted.items()} if give_points else {}
         cat = {name: found for name, found in points.items() if found is not None}
-    if form is not None and table is not None:
-        blank_form(form, shown, painted, table)
+    if form is not None and out is not None and table is not None:
+        blank_form(form, out, shown, painted, table)
     result = {
         "decoder": str(decoder),
         "epochs": str(epochs),

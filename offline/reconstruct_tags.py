@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from necomimi.embedders import Embedder, build_embedder, in_threads
 from necomimi.errors import ConfigError, DatasetError, NecomimiError
+from necomimi.gallery_files import digest
 
 from .cat_form import form_score, write_form
 from .cat_judges import build_judge
@@ -25,6 +26,7 @@ TagJudge = Callable[[str, NDArray[np.uint8]], dict[str, Any] | None]
 
 BATCH = 16  # pictures
 FORM_SEED = 0  # a person judges the pictures of this seed
+FORM_FOLDER = "to-judge"  # where they lie again, under names that say nothing
 
 
 def choose_tags(shown: Shown, table: Path | None) -> Tags | None:
@@ -47,20 +49,44 @@ def choose_tags(shown: Shown, table: Path | None) -> Tags | None:
 
 
 def _files(shown: Shown, condition: str) -> dict[str, str]:
-    """Return the pictures that a person judges, as they lie in the folder of results, with the concepts meant."""
-    names = [f"{condition}/{name}-{FORM_SEED}.png" for name in shown.names]
+    """Return the pictures that a person judges, by the names that they have in the form, with the concepts meant."""
+    names = [f"{FORM_FOLDER}/{digest([condition, name])[:12]}.png" for name in shown.names]
     return dict(zip(names, shown.concepts, strict=True))
 
 
-def blank_form(path: Path, shown: Shown, conditions: Iterable[str], tags: Tags) -> None:
-    """Write a form for a person to fill in, with the pictures of the first seed.
+def blank_form(path: Path, out: Path, shown: Shown, painted: Mapping[str, NDArray[np.uint8]], tags: Tags) -> None:
+    """Write a form for a person to fill in, with the pictures of the first seed in a folder of their own.
 
-    The floor is left out: all its pictures are one.
+    Neither the form nor the names of those files say what a picture should show or what it was painted from. The floor
+    is left out: all its pictures are one.
+
+    Parameters
+    ----------
+    path : Path
+        The form, a CSV file.
+    out : Path
+        The folder for ``to-judge/``.
+    shown : Shown
+    painted : mapping of str to ndarray of uint8, shape (n_seeds, n, size, size, 3)
+        By condition.
+    tags : Tags
+
+    Raises
+    ------
+    ConfigError
+        The pictures cannot be written.
     """
     pictures: dict[str, str] = {}
-    for condition in conditions:
-        if condition != "floor":
-            pictures |= _files(shown, condition)
+    try:
+        (out / FORM_FOLDER).mkdir(exist_ok=True)
+        for condition, found in painted.items():
+            if condition != "floor":
+                files = _files(shown, condition)
+                for file, picture in zip(files, found[FORM_SEED], strict=True):
+                    Image.fromarray(picture).save(out / file)
+                pictures |= files
+    except OSError as error:
+        raise ConfigError(f"{out / FORM_FOLDER} cannot be written: {error}", "a writable folder") from error
     write_form(path, pictures, tags)
 
 

@@ -52,7 +52,9 @@ def test_each_picture_meets_its_tags_and_as_many_foils_in_an_order_that_tells_no
     rows = read(form)
     assert list(rows[0]) == ["picture", "column", "tag", "matched", "judge"]
     assert not any(row["matched"] or row["judge"] for row in rows)
-    for i, picture in enumerate(PICTURES):
+    order = [row["picture"] for row in rows[::4]]
+    assert sorted(order) == sorted(PICTURES) != order != list(PICTURES)
+    for i, picture in enumerate(order):
         asked = rows[4 * i : 4 * i + 4]
         assert {row["picture"] for row in asked} == {picture}
         assert sorted((row["column"], is_own(row)) for row in asked) == [

@@ -93,7 +93,8 @@ def test_command_paints_writes_and_judges(painted_person: Path, noisy: dict[str,
     # What was written.
     files = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")}
     shared = {f"{name}/{stem}-{seed}.png" for name in names[2:] for stem in result["names"] for seed in (0, 1)}
-    assert files == shared | {"floor/mean-0.png", "floor/mean-1.png", "grid.png"}
+    judged = {name for name in files if name.startswith("to-judge/")}
+    assert files - judged == shared | {"floor/mean-0.png", "floor/mean-1.png", "grid.png"}
     one, other = (np.asarray(Image.open(tmp_path / "out" / "ceiling" / f"test00_01b-{seed}.png")) for seed in (0, 1))
     assert one.shape == (12, 12, 3)
     assert not np.array_equal(one, other)
@@ -104,7 +105,16 @@ def test_command_paints_writes_and_judges(painted_person: Path, noisy: dict[str,
     assert page.count("data:image/png;base64,") == 12 * 5  # shown and four conditions
     with (tmp_path / "form.csv").open(encoding="utf-8") as file:
         asked = {line["picture"] for line in csv.DictReader(file)}
-    assert asked == {f"{name}/{stem}-0.png" for name in names[2:] for stem in result["names"]}
+    assert asked == judged
+    originals = {painted(tmp_path / "out" / name / f"{stem}-0.png") for name in names[2:] for stem in result["names"]}
+    assert {painted(tmp_path / "out" / name) for name in asked} == originals
+    assert len(asked) == 3 * len(result["names"])
+    assert not any(word in name for name in asked for word in (*names, *result["concepts"]))  # nobody is told
+
+
+def painted(path: Path) -> bytes:
+    """Return the pixels of a picture."""
+    return Image.open(path).tobytes()
 
 
 def test_filled_form_is_the_judge(painted_person: Path, noisy: dict[str, Any], tmp_path: Path) -> None:
@@ -116,9 +126,10 @@ def test_filled_form_is_the_judge(painted_person: Path, noisy: dict[str, Any], t
     reconstruct(*where, **options, form=tmp_path / "form.csv", judge="none", out=tmp_path / "out")
     with (tmp_path / "form.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
+    ceiling = {painted(path): path.name.split("_")[0] for path in (tmp_path / "out" / "ceiling").iterdir()}
     for line in lines:  # somebody who sees all in the ceiling, and nothing in the others
-        concept = Path(line["picture"]).name.split("_")[0]
-        line["matched"] = str(int(line["picture"].startswith("ceiling") and line["tag"] in own[concept]))
+        concept = ceiling.get(painted(tmp_path / "out" / line["picture"]))
+        line["matched"] = str(int(concept is not None and line["tag"] in own[concept]))
         line["judge"] = "A"
     with (tmp_path / "form.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(lines[0]))
