@@ -390,7 +390,7 @@ def test_missing_weights_name_what_fetches_them_and_what_works_meanwhile(tmp_pat
 
 def test_the_embedded_generator_gives_a_preview_of_each_stage(tmp_path: Path, shown: list[GeneratedImage]) -> None:
     torch.manual_seed(0)
-    networks = PictureDecoder(256, 16, (8, 8)), PictureRefiner(256, (8, 8))
+    networks = PictureDecoder(256, 4, 16, (8, 8)), PictureRefiner(256, (8, 8))
     weights = GeneratorWeights(space=EMBEDDED_SPACE, size=16, decoder=networks[0], refiner=networks[1], steps=2)
     weights.save(tmp_path / "generator")
     decoder = make_decoder(EMBEDDED_SPACE, 256, prior=True)
