@@ -25,8 +25,9 @@ from necomimi.programs import Programs
 __all__ = ["command", "default_cache", "prepare", "summarise"]
 
 READY_TIMEOUT_S = 60.0
-CACHE_VERSION = 3  # raise it when the simulated subject or its training changes
+CACHE_VERSION = 4  # raise it when the simulated subject or its training changes
 ENCODER = "multiblur"
+GENERATOR = "embedded"
 
 
 class DemoError(NecomimiError):
@@ -62,19 +63,21 @@ def _run_step(title: str, made: Path, *arguments: object) -> None:
 
 
 def prepare(cache: Path) -> Path:
-    """Simulate, embed, preprocess and train, as far as it is not done; return the decoder directory."""
+    """Simulate, embed, preprocess, train and fit, as far as it is not done; return the decoder directory."""
     subject, epochs, decoder = cache / "subject", cache / "epochs", cache / "decoder"
     galleries = {split: cache / f"gallery-{split}" for split in ("training", "test")}
     cache.mkdir(parents=True, exist_ok=True)
-    _run_step("1/4 simulating a subject", subject, "simulate", subject, "--preset", "demo")
+    _run_step("1/5 simulating a subject", subject, "simulate", subject, "--preset", "demo")
     for split, gallery in galleries.items():
         pictures = subject / "image_set" / f"{split}_images"
-        _run_step(f"2/4 embedding the {split} pictures", gallery, "embed", pictures, gallery)
-    _run_step("3/4 preprocessing", epochs, "preprocess", subject, epochs)
+        _run_step(f"2/5 embedding the {split} pictures", gallery, "embed", pictures, gallery)
+    _run_step("3/5 preprocessing", epochs, "preprocess", subject, epochs)
     _run_step(
-        "4/4 training the encoder", decoder, "train", "encoder", epochs, decoder, "--encoder", ENCODER, "--single",
+        "4/5 training the encoder", decoder, "train", "encoder", epochs, decoder, "--encoder", ENCODER, "--single",
         "--gallery", galleries["training"], "--test-gallery", galleries["test"],
     )  # fmt: skip
+    prior = decoder / "prior"
+    _run_step("5/5 fitting the prior", prior, "train", "prior", decoder, epochs, "--gallery", galleries["training"])
     return decoder
 
 
@@ -116,7 +119,10 @@ def run_live(cache: Path, decoder: Path, out: Path, seconds: float, windowed: bo
         old.unlink(missing_ok=True)
     with Programs(out, _environment(out)) as programs:
         programs.start("replay", "replay", cache / "subject", "--split", "test", "--loop", "--wait", READY_TIMEOUT_S)
-        programs.start("decode", "decode", decoder, "--log", log, "--feed", feed, "--timeout", READY_TIMEOUT_S)
+        programs.start(
+            "decode", "decode", decoder, "--log", log, "--feed", feed, "--timeout", READY_TIMEOUT_S,
+            "--generator", GENERATOR, "--stage", "both",
+        )  # fmt: skip
         deadline = time.monotonic() + READY_TIMEOUT_S + 10.0
         while not any("code" in line for line in _read_decisions(log)):
             programs.check()
@@ -164,7 +170,11 @@ def summarise(decisions: Sequence[dict[str, Any]], first_decision_s: float) -> d
         "top5_interval": wilson(hits[5], n),
         "chance_top1": 1 / counts["n_classes"],
         "chance_top5": min(1.0, 5 / counts["n_classes"]),
+        "n_pictures": counts["n_pictures"],
+        "n_pictures_dropped": counts["n_pictures_dropped"],
         "latency_ms": counts["latency_ms"].get("total", {}),
+        "preview_ms": counts["latency_ms"].get("preview", {}),
+        "picture_ms": counts["latency_ms"].get("picture", {}),
         "first_decision_s": round(first_decision_s, 2),
     }
 
@@ -186,6 +196,11 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
     if summary["latency_ms"]:
         figures = " / ".join(f"{summary['latency_ms'][p]:.1f}" for p in ("p50", "p95", "p99"))
         table.add_row("last sample to decision", f"{figures} ms (p50 / p95 / p99)")
+    left_out = f"{summary['n_pictures_dropped']} left out or only coarse for a newer one"
+    table.add_row("decisions painted", f"{summary['n_pictures']}, {left_out}")
+    for name in ("preview", "picture"):
+        if summary[f"{name}_ms"]:
+            table.add_row(f"decision to {name}", f"{summary[f'{name}_ms']['p50']:.0f} ms (p50)")
     table.add_row("first decision", f"{summary['first_decision_s']:.1f} s after the start")
     table.add_row("written to", str(out))
     output.print(table)
@@ -198,7 +213,7 @@ def command(
     cache: Annotated[Path | None, typer.Option(help="Where the subject and its decoder are kept.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Simulate and train again.")] = False,
 ) -> None:
-    """Simulate a subject, train a decoder on it, then stream, decode and show concepts it has never seen.
+    """Simulate a subject, train a decoder on it, then stream, decode, paint and show concepts it has never seen.
 
     Example: necomimi demo --headless --seconds 30 --out demo-out
     """

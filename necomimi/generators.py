@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,8 @@ from necomimi.errors import ConfigError
 
 __all__ = ["NAMES", "Generator", "build_generator", "check_embeddings", "check_space"]
 
-NAMES = tuple(CHOICES)
+EMBEDDED = "embedded"
+NAMES = (EMBEDDED, *CHOICES)
 NORM_TOLERANCE = 1e-2
 
 
@@ -62,12 +63,15 @@ class Generator(Protocol):
             The device has too little memory.
         """
 
+    def stages(self, embeddings: NDArray[np.float32], seeds: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        """Paint as `paint` does, and yield what is there on the way: coarse pictures first, those of `paint` last."""
+
 
 def build_generator(
     name: str,
     device: str = "auto",
     *,
-    steps: int = 1,
+    steps: int | None = None,
     size: int | None = None,
     model: str | None = None,
     random_weights: bool = False,
@@ -82,13 +86,14 @@ def build_generator(
     name : str
         One of `NAMES`.
     device : {"auto", "cuda", "mps", "cpu"}
-    steps : int
-        Passes through the network; more are slower, and finer.
+    steps : int, optional
+        Passes through the networks; more are slower, and finer. What suits the generator where absent.
     size : int, optional
         Height and width in pixels, a multiple of 64; what the model is meant for where absent.
     model : str, optional
         A folder with one folder per repository of weights, or the hub id of another base model of the same
-        architecture; the hub's cache where absent. Nothing is downloaded.
+        architecture; the hub's cache where absent. Nothing is downloaded. For "embedded", a folder that
+        ``necomimi train generator`` wrote; the weights in the package where absent.
     random_weights : bool
         Build without any file, for timing.
     clip_norm : float, optional
@@ -99,6 +104,8 @@ def build_generator(
     compile : bool
         Compile the networks and replay them as CUDA graphs; a CUDA device only. The first pictures then take minutes.
 
+    The embedded generator has one size and weights of its own: it takes `steps` and `model` alone.
+
     Raises
     ------
     ConfigError
@@ -108,10 +115,19 @@ def build_generator(
     NecomimiError
         A package is missing, or the device has too little memory.
     """
+    if name == EMBEDDED:
+        from necomimi.embedded_generator import build_embedded
+
+        given = {"size": size is not None, "random_weights": random_weights, "scale": scale != 1, "compile": compile}
+        if any(given.values()):
+            others = ", ".join(name for name, is_given in given.items() if is_given)
+            raise ConfigError(f"{others} for the embedded generator", "steps and model alone")
+        return build_embedded(device, steps=steps, model=model)
     from necomimi.diffusion import build_diffusion
 
+    n_steps = 1 if steps is None else steps
     return build_diffusion(
-        name, device, steps=steps, size=size, model=model, random_weights=random_weights, clip_norm=clip_norm,
+        name, device, steps=n_steps, size=size, model=model, random_weights=random_weights, clip_norm=clip_norm,
         scale=scale, compile=compile,
     )  # fmt: skip
 

@@ -25,6 +25,7 @@ __all__ = ["ATTRIBUTION", "SIZE", "Concept", "concepts", "draw_picture", "named_
 
 ATTRIBUTION = "Graphics: Twemoji, copyright Twitter, Inc and other contributors, CC BY 4.0"
 SIZE = 256  # pixels
+UPRIGHT_SCALE = 0.75  # of the object within the picture
 REMEDY = 'pip install "necomimi[demo]"'
 CATEGORIES = {
     "Animals & Nature": "nature",
@@ -224,7 +225,9 @@ def _bokeh(rng: np.random.Generator, size: int, colours: _Floats) -> _Floats:
 _BACKGROUNDS = (_gradient, _texture, _ground, _bokeh)
 
 
-def draw_picture(concept: Concept, exemplar: int, seed: int = 0, size: int = SIZE) -> Image.Image:
+def draw_picture(
+    concept: Concept, exemplar: int, seed: int = 0, size: int = SIZE, *, upright: bool = False
+) -> Image.Image:
     """Draw one exemplar of a concept: the object scaled, turned, mirrored, lit, on a background of its own.
 
     Parameters
@@ -236,6 +239,8 @@ def draw_picture(concept: Concept, exemplar: int, seed: int = 0, size: int = SIZ
         The same concept, exemplar, seed and size give the same pixels, whatever else is drawn.
     size : int
         Width and height in pixels.
+    upright : bool
+        The same picture with the object in the middle, of the usual size, neither turned nor mirrored.
 
     Returns
     -------
@@ -243,7 +248,7 @@ def draw_picture(concept: Concept, exemplar: int, seed: int = 0, size: int = SIZ
         RGB.
     """
     rng = np.random.default_rng([seed, zlib.crc32(concept.name.encode()), exemplar])
-    graphic = _place(_render(concept.path, size), rng)
+    graphic = _place(_render(concept.path, size), rng, upright=upright)
     pixels = np.asarray(graphic, dtype=np.float32) / 255
     colour, alpha = pixels[..., :3], pixels[..., 3:]
     avoid = (colour * alpha).sum(axis=(0, 1)) / max(float(alpha.sum()), 1e-6)
@@ -269,16 +274,18 @@ def _enlarge(picture: _Floats, size: int) -> _Floats:
     return np.stack([np.asarray(layer.resize((size, size), Image.Resampling.BILINEAR)) for layer in layers], axis=-1)
 
 
-def _place(graphic: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return the graphic mirrored, turned, sheared, scaled and moved within its frame."""
+def _place(graphic: Image.Image, rng: np.random.Generator, *, upright: bool) -> Image.Image:
+    """Return the graphic scaled, mirrored, turned, sheared and moved within its frame, or upright in its middle."""
     size = graphic.width
     scale = rng.uniform(0.6, 0.85)
     angle = np.deg2rad(rng.normal(0, 9))
     mirror = -1.0 if rng.uniform() < 0.5 else 1.0
     forward = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     forward = forward @ [[mirror, rng.normal(0, 0.06)], [0, rng.uniform(0.92, 1.08)]] * scale
-    inverse = np.linalg.inv(forward)  # Pillow wants output -> input
     centre = size / 2 + rng.uniform(-0.07, 0.07, 2) * size
+    if upright:  # after as many draws, so that all else stays
+        forward, centre = np.diag([UPRIGHT_SCALE] * 2), np.full(2, size / 2)
+    inverse = np.linalg.inv(forward)  # Pillow wants output -> input
     shift = np.array([size / 2, size / 2]) - inverse @ centre
     matrix = (inverse[0, 0], inverse[0, 1], shift[0], inverse[1, 0], inverse[1, 1], shift[1])
     return graphic.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)

@@ -17,6 +17,7 @@ from necomimi.gallery import Gallery
 
 from .distributed import is_first_process
 from .engine import TrainResult, TrainSettings, TrainStep, train_encoder
+from .train_generator import generator
 from .train_prior import prior
 
 __all__ = ["app", "encoder"]
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 
 app.command("prior")(prior)
+app.command("generator")(generator)
 
 
 @app.callback()

@@ -45,6 +45,9 @@ def test_the_figures_are_there_and_far_above_chance(first_run: Path) -> None:
     assert summary["chance_top1"] == 1 / 200
     assert summary["top5"] >= 5 * 5 / 200
     assert summary["top1"] <= summary["top5"] <= 1
+    assert summary["n_pictures"] + summary["n_pictures_dropped"] == summary["n_retrievals"]
+    assert summary["n_pictures"] > 0
+    assert 0 < summary["picture_ms"]["p50"] <= summary["picture_ms"]["p99"]
     assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"] <= summary["latency_ms"]["p99"]
 
 
@@ -55,6 +58,10 @@ def test_the_summary_is_what_the_log_says(first_run: Path) -> None:
     assert json.loads(json.dumps(again)) == summary
     retrievals = [line for line in lines if line["type"] == "retrieval"]
     assert len(retrievals) == summary["n_retrievals"]
+    pictures = [line for line in lines if line["type"] == "picture"]
+    assert {line["stage"] for line in pictures} == {"one-stage", "two-stage"}
+    assert {line["code"] for line in pictures} <= {line["code"] for line in retrievals}
+    assert len([line for line in pictures if not line["preview"]]) == 2 * summary["n_pictures"]
     assert len({line["code"] for line in lines[1:-1]}) == summary["n_events"]
 
 

@@ -17,7 +17,7 @@ from necomimi.diffusion_choices import CHOICES, CLIP_SPACE
 from necomimi.diffusion_weights import load_pipeline, random_pipeline
 from necomimi.empty_prompt import EMPTY_PROMPT_FILE
 from necomimi.errors import CheckpointError, ConfigError, NecomimiError
-from necomimi.generators import NAMES, build_generator, check_space
+from necomimi.generators import build_generator, check_space
 
 SIZE = 64
 RECIPES = [(name, steps) for name in CHOICES for steps in (1, 2, 4)]
@@ -153,7 +153,7 @@ def test_random_weights_paint(tiny_diffusion: ModuleType, monkeypatch: pytest.Mo
 # What is loaded
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CHOICES)
 def test_no_picture_or_text_encoder_is_kept(tiny_diffusion: ModuleType, tmp_path: Path, name: str) -> None:
     tiny_diffusion.write(tiny_diffusion.tiny(name), 1, tmp_path, text=True)
     parts = build(tmp_path, name)._pipeline.components
