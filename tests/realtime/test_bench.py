@@ -41,7 +41,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_live_measures_every_system_in_one_run(tmp_path: Path) -> None:
     pytest.importorskip("mne_lsl", reason="mne-lsl is not installed: pip install 'necomimi[bench]'")
-    small = PictureDecoder(N_DIMS, 16, (8, 8)), PictureRefiner(N_DIMS, (8, 8))
+    small = PictureDecoder(N_DIMS, 4, 16, (8, 8)), PictureRefiner(N_DIMS, (8, 8))
     GeneratorWeights(space=EMBEDDED_SPACE, size=16, decoder=small[0], refiner=small[1], steps=1).save(tmp_path / "g")
     painting = ("--generator", "embedded", "--model", tmp_path / "g")
     done = run("live", "--json", "--seconds", 3, "--events", 10, "--peers", *painting)
