@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["JAPANESE"]
 
-JAPANESE = {
+JAPANESE: dict[str, str] = {
     # display_state
     # panel
     # header_view

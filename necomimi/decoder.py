@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from necomimi.evidence import Averaging
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor, apply_operators
 from necomimi.prior import Prior
+
+if TYPE_CHECKING:
+    from mne import BaseEpochs
 
 __all__ = ["Decoder", "choose_device"]
 
@@ -228,6 +232,43 @@ class Decoder:
             batch = apply_operators(batch, *self._operators[key])
         return self._encode(batch)
 
+    def embed_epochs(self, epochs: BaseEpochs) -> NDArray[np.float32]:
+        """Return the embeddings of epochs of MNE-Python.
+
+        Parameters
+        ----------
+        epochs : mne.Epochs
+            See `necomimi.mne_epochs.volts_of`, which says what is refused.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_epochs, n_dims)
+            Unit norm.
+        """
+        from necomimi.mne_epochs import volts_of
+
+        data, sfreq = volts_of(epochs, self.preprocessor)
+        return self.embed_raw(data, sfreq, self.preprocessor.applied)
+
+    def predict(self, epochs: BaseEpochs) -> list[str]:
+        """Return the best label of each epoch of MNE-Python, as `embed_epochs` takes them."""
+        return [labels[0] for labels in self.retrieve(self.embed_epochs(epochs), k=1)[0]]
+
+    def predict_proba(self, epochs: BaseEpochs) -> NDArray[np.float32]:
+        """Return the probability of each class for epochs of MNE-Python, as `embed_epochs` takes them.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_epochs, n_classes)
+            Columns in the order of `classes`.
+        """
+        labels, scores = self.retrieve(self.embed_epochs(epochs), k=len(self.classes))
+        column = {label: i for i, label in enumerate(self.classes)}
+        columns = np.array([[column[label] for label in row] for row in labels])
+        probabilities = np.empty_like(scores)
+        np.put_along_axis(probabilities, columns, scores, axis=1)
+        return probabilities
+
     def _to_device(self, data: NDArray[Any]) -> torch.Tensor:
         """Bring an array to the device, through pinned memory where that is a GPU's; on the CPU without a copy."""
         array = np.ascontiguousarray(data, dtype=np.float32)
@@ -357,3 +398,54 @@ class Decoder:
             The directory is absent, foreign or damaged, or its parts do not fit each other.
         """
         return cls(**read_decoder(Path(path)), device=choose_device(device))
+
+    @classmethod
+    def from_pretrained(cls, name: Path | str, *, revision: str | None = None, device: str = "cpu") -> Decoder:
+        """Read a decoder directory here, or one of the Hugging Face hub.
+
+        Parameters
+        ----------
+        name : str
+            A directory, or where there is none, a repository as "owner/name".
+        revision : str, optional
+            Of the repository: branch, tag or commit.
+        device : {"auto", "cuda", "mps", "cpu"}
+
+        Raises
+        ------
+        CheckpointError
+            There is neither, or it is foreign or damaged.
+        """
+        from necomimi.hub import fetch
+
+        return cls.load(name if Path(name).is_dir() else fetch(str(name), revision), device)
+
+    def save_pretrained(self, path: Path | str) -> None:
+        """Write the decoder directory with a model card (README.md) in it."""
+        from necomimi.hub import model_card
+
+        self.save(path)
+        (Path(path) / "README.md").write_text(model_card(self), encoding="utf-8")
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, revision: str | None = None) -> str:
+        """Upload the decoder with its model card to the Hugging Face hub; return the address of the commit.
+
+        Parameters
+        ----------
+        repo_id : str
+            "owner/name"; made where it does not exist.
+        private : bool
+            Of a repository that is made: weights learned from a person's EEG are that person's data.
+        revision : str, optional
+            Branch.
+
+        Raises
+        ------
+        ConfigError
+            The hub refuses, or huggingface_hub is not installed.
+        """
+        from necomimi.hub import push
+
+        with tempfile.TemporaryDirectory(prefix="necomimi-") as folder:
+            self.save_pretrained(Path(folder) / "decoder")
+            return push(Path(folder) / "decoder", repo_id, private=private, revision=revision)
