@@ -7,7 +7,7 @@ VENV_PYTHON := $(VENV)/bin/python
 PYTHON := python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check bench tree clean help
+.PHONY: demo test check bench docs tree clean help
 
 demo: $(VENV)/.demo  ## simulate, train, stream, decode and show, all on this machine (ARGS="--headless" and others)
 	$(VENV)/bin/necomimi demo $(ARGS)
@@ -19,7 +19,11 @@ check: $(VENV)/.test  ## lint, format, types, architecture, documents
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(MAKE) docs
 	$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_documents.py
+
+docs: $(VENV)/.test  ## build the documents, build/docs/html/index.html; a warning is an error
+	$(VENV_PYTHON) docs/build.py
 
 bench: $(VENV)/.demo  ## print the figures that the README quotes
 	$(VENV)/bin/necomimi bench live
