@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -163,6 +164,26 @@ def test_help_answers_in_half_a_second() -> None:
     assert taken < max(0.5, 15 * bare), f"necomimi --help took {taken:.2f} s, a bare interpreter {bare:.3f} s"
 
 
+def test_decoding_starts_with_little_more_than_torch() -> None:
+    """What `necomimi decode` imports costs at most half as much again as torch; else the culprits are named."""
+
+    def cpu_seconds(statement: str) -> float:
+        code = f"{statement}\nimport time; print(time.process_time())"
+        return min(float(run(sys.executable, "-c", code).split()[-1]) for _ in range(2))
+
+    torch, decode = cpu_seconds("import torch"), cpu_seconds("import necomimi.realtime.decode")
+    if decode > 1.5 * torch + 0.3:
+        told = subprocess.run(
+            [sys.executable, "-X", "importtime", "-c", "import torch, necomimi.realtime.decode"],
+            capture_output=True,
+            text=True,
+        )
+        rows = [line.split("|") for line in told.stderr.splitlines() if line.startswith("import time:") and "|" in line]
+        slowest = sorted(((int(row[1]), row[2].strip()) for row in rows if row[1].strip().isdigit()), reverse=True)
+        names = ", ".join(f"{name} {us / 1e6:.2f} s" for us, name in slowest[:15])
+        pytest.fail(f"importing necomimi.realtime.decode took {decode:.2f} s of CPU, torch {torch:.2f} s: {names}")
+
+
 # Commands
 
 
@@ -299,3 +320,20 @@ def test_installed_wheel_imports_whole_and_lists_its_commands(wheel: Path, tmp_p
     listed = [line.split()[0] for line in help_text.partition("Commands:")[2].splitlines() if line.strip()]
     assert sorted(COMMANDS) == [word for word in listed if word in COMMANDS]
     assert "not installed" not in help_text
+
+
+# What the container image holds
+
+
+def test_dockerfile_copies_what_is_there_and_installs_what_is_offered() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    copied = [source for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for source in line.split()]
+    assert [source for source in copied if not (ROOT / source).exists()] == []
+    assert {"necomimi", *OUTER} <= set(copied)
+    ignored = set((ROOT / ".dockerignore").read_text(encoding="utf-8").split())
+    assert ignored.isdisjoint(copied)
+    (extras,) = re.findall(r'"\.\[([^]]+)\]"', text)
+    assert set(extras.split(",")) <= set(PROJECT["project"]["optional-dependencies"])
+    floor = PROJECT["project"]["requires-python"].removeprefix(">=")
+    (python,) = re.findall(r"^FROM python:(\d+\.\d+)-slim", text, re.MULTILINE)
+    assert [int(part) for part in python.split(".")] >= [int(part) for part in floor.split(".")]
