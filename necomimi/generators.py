@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from necomimi.diffusion_choices import CHOICES
 from necomimi.errors import ConfigError
+from necomimi.plugins import find_plugin, plugin_names
 
-__all__ = ["NAMES", "Generator", "build_generator", "check_embeddings", "check_space"]
+__all__ = ["NAMES", "Generator", "build_generator", "check_embeddings", "check_space", "generator_names"]
 
 EMBEDDED = "embedded"
 NAMES = (EMBEDDED, *CHOICES)
@@ -67,6 +68,11 @@ class Generator(Protocol):
         """Paint as `paint` does, and yield what is there on the way: coarse pictures first, those of `paint` last."""
 
 
+def generator_names() -> tuple[str, ...]:
+    """Return the names of our own generators, and of those that other installed packages bring."""
+    return (*NAMES, *(name for name in plugin_names("generators") if name not in NAMES))
+
+
 def build_generator(
     name: str,
     device: str = "auto",
@@ -84,7 +90,8 @@ def build_generator(
     Parameters
     ----------
     name : str
-        One of `NAMES`.
+        One of `NAMES`, or what another package offers by an entry point of the group ``necomimi.generators``: a
+        callable that takes `device`, `steps` and `model`.
     device : {"auto", "cuda", "mps", "cpu"}
     steps : int, optional
         Passes through the networks; more are slower, and finer. What suits the generator where absent.
@@ -123,6 +130,9 @@ def build_generator(
             others = ", ".join(name for name, is_given in given.items() if is_given)
             raise ConfigError(f"{others} for the embedded generator", "steps and model alone")
         return build_embedded(device, steps=steps, model=model)
+    plugin = None if name in CHOICES else find_plugin("generators", name)
+    if plugin is not None:
+        return plugin(device=device, steps=steps, model=model)
     from necomimi.diffusion import build_diffusion
 
     n_steps = 1 if steps is None else steps

@@ -11,7 +11,7 @@ from rich.table import Table
 from necomimi.console import output
 from necomimi.encoders import names
 from necomimi.errors import ConfigError
-from necomimi.generators import NAMES
+from necomimi.generators import NAMES, generator_names
 
 from .bench_generator import generator
 from .bench_live import FIGURES, measure
@@ -77,8 +77,8 @@ def live(
     Example: necomimi bench live --seconds 60 --peers
     """
     _check_encoder(encoder)
-    if generator not in ("none", *NAMES):
-        raise ConfigError(f"--generator {generator!r}", f"none, {', '.join(NAMES)}")
+    if generator not in ("none", *generator_names()):
+        raise ConfigError(f"--generator {generator!r}", f"none, {', '.join(generator_names())}")
     settings = Settings(
         seconds=seconds, n_channels=channels, sfreq=sfreq, chunk=chunk, events=events, encoder=encoder,
         generator=generator, model=model,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from necomimi.decoder import Decoder
 from necomimi.diffusion_choices import CHOICES, CLIP_SPACE
 from necomimi.errors import CheckpointError, ConfigError, DeviceMemoryError, NecomimiError
-from necomimi.generators import NAMES, Generator, build_generator, check_space
+from necomimi.generators import Generator, build_generator, check_space, generator_names
 from necomimi.lsl import local_clock
 from necomimi.records import Event, GeneratedImage
 
@@ -312,8 +312,8 @@ def load_painter(
     NecomimiError
         A package is missing.
     """
-    if name not in NAMES:
-        raise ConfigError(f"--generator {name!r}", f"none, {', '.join(NAMES)}")
+    if name not in generator_names():
+        raise ConfigError(f"--generator {name!r}", f"none, {', '.join(generator_names())}")
     for space in _spaces(decoder, _stages(decoder, stage)):
         if name in CHOICES and space != CLIP_SPACE:  # told before gigabytes are fetched or loaded in vain
             raise ConfigError(

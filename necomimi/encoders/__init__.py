@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from necomimi.errors import ConfigError
+from necomimi.plugins import find_plugin, plugin_names
 
 from .atms import ATMS
 from .base import Encoder
@@ -28,8 +29,8 @@ _ENCODERS: dict[str, Any] = {
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of our own encoders."""
-    return tuple(_ENCODERS)
+    """Return the names of our own encoders, and of those that other installed packages bring."""
+    return (*_ENCODERS, *(name for name in plugin_names("encoders") if name not in _ENCODERS))
 
 
 def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: Any) -> Encoder:
@@ -38,7 +39,8 @@ def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: An
     Parameters
     ----------
     name : str
-        One of `names`, or any model of braindecode as ``braindecode:EEGNet``.
+        One of `names`, or any model of braindecode as ``braindecode:EEGNet``. Other packages offer encoders by entry
+        points of the group ``necomimi.encoders``.
     n_chans, n_times : int
         Channels and samples of an epoch.
     n_outputs : int
@@ -60,9 +62,17 @@ def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: An
     if name.startswith(PREFIX):
         model = name.removeprefix(PREFIX)
         return BraindecodeEncoder(model, n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
-    if name not in _ENCODERS:
-        raise ConfigError(f"encoder is {name!r}", f"one of {', '.join(names())}, or {PREFIX}MODEL as {PREFIX}EEGNet")
+    make = _ENCODERS.get(name) or find_plugin("encoders", name)
+    if make is None:
+        raise ConfigError(
+            f"encoder is {name!r}",
+            f"one of {', '.join(names())}, or {PREFIX}MODEL as {PREFIX}EEGNet",
+            "an encoder of another package must be installed too",
+        )
     try:
-        return _ENCODERS[name](n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
+        encoder = make(n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
     except TypeError as error:
         raise ConfigError(f"encoder {name!r} was given options {sorted(kwargs)}: {error}") from error
+    if not isinstance(encoder, Encoder):
+        raise ConfigError(f"encoder {name!r} is a {type(encoder).__name__}", "a subclass of necomimi.encoders.Encoder")
+    return encoder
