@@ -161,12 +161,12 @@ def _spectrum(signal: NDArray[np.float32]) -> tuple[NDArray[np.complex64], float
     """Return the spectrum of a signal without its straight line, its ends tapered, and the taper's power."""
     n = signal.shape[1]
     line = np.linspace(-1.0, 1.0, n, dtype=np.float32)
-    signal = signal - (signal @ line / (line @ line))[:, None] * line
+    level = signal - (signal @ line / (line @ line))[:, None] * line
     ramp = np.sin(0.5 * np.pi * np.arange(int(TAPER * n)) / int(TAPER * n)) ** 2
     taper = np.ones(n, dtype=np.float32)
     taper[: len(ramp)], taper[n - len(ramp) :] = ramp, ramp[::-1]
     n_fft = 2 * scipy.fft.next_fast_len((n + 1) // 2, real=True)
-    return scipy.fft.rfft(signal * taper, n_fft, axis=1), float((taper**2).sum())
+    return scipy.fft.rfft(level * taper, n_fft, axis=1), float((taper**2).sum())
 
 
 def _course(
