@@ -70,7 +70,10 @@ def draw_head(
         size = len(pixels)
         image = QtGui.QImage(pixels.data, size, size, 4 * size, QtGui.QImage.Format.Format_ARGB32_Premultiplied)
         painter.setRenderHint(QtGui.QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawImage(disc, image)
+        if size == disc.width():
+            painter.drawImage(disc.topLeft(), image)
+        else:
+            painter.drawImage(disc, image)
     painter.drawEllipse(disc)
     size = max(1.6, min(3.2, radius / 28))
     cap = QtCore.Qt.PenCapStyle.RoundCap

@@ -38,7 +38,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-__all__ = ["ChannelQuality", "Verdict", "judge_channels"]
+__all__ = ["MIN_SECONDS", "ChannelQuality", "Verdict", "judge_channels"]
 
 Verdict = Literal["good", "flat", "noisy", "mains", "drift"]
 
