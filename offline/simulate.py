@@ -19,6 +19,8 @@ from necomimi.console import console, progress
 from necomimi.embedders import build_embedder, in_threads
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.pictures import Concept, concepts, draw_picture, picture_file
+from necomimi.simulated_cortex import SFREQ, Waves, draw_delays, picture_features, visual_cortex
+from necomimi.simulated_noise import Noise
 from necomimi.things_eeg2 import (
     CATCH_CODE,
     RAW_CH_NAMES,
@@ -28,9 +30,6 @@ from necomimi.things_eeg2 import (
     raw_path,
     save_metadata,
 )
-
-from .forward import SFREQ, Waves, draw_delays, picture_features, visual_cortex
-from .noise import Noise
 
 __all__ = ["PRESETS", "SimulationSettings", "simulate"]
 

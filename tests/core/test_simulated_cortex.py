@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from necomimi.offline.forward import N_TIMES, Waves, draw_delays, lead_field, picture_features, visual_cortex
+from necomimi.simulated_cortex import N_TIMES, Waves, draw_delays, lead_field, picture_features, visual_cortex
 from necomimi.things_eeg2 import RAW_CH_NAMES
 
 EEG_NAMES = RAW_CH_NAMES[:-1]

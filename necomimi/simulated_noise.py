@@ -9,7 +9,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from .forward import SFREQ, lead_field
+from necomimi.simulated_cortex import SFREQ, lead_field
 
 __all__ = ["BLOCK", "Noise"]
 
