@@ -19,6 +19,7 @@ JAPANESE = {
     # filmstrip_view
     # accuracy_view
     # latency_view
+    "Latency": "遅延",
     # window, view
     # exhibition
     # presenter
