@@ -39,6 +39,15 @@ class DisplaySettings:
     lowpass: float | None = None
     notch: float | None = None
 
+    def possible(self, ch_names: Sequence[str], sfreq: float) -> DisplaySettings:
+        """Return what can be done of it: no channel that is not there, no frequency that the rate cannot hold."""
+
+        def held(hz: float | None) -> float | None:
+            return hz if hz is not None and hz < HIGHEST * sfreq / 2 else None
+
+        reference = self.reference if self.reference == AVERAGE or self.reference in ch_names else None
+        return DisplaySettings(reference, held(self.highpass), held(self.lowpass), held(self.notch))
+
     def describe(self) -> str:
         """Return what is on, in words; "" where nothing is."""
         words = []
@@ -69,19 +78,14 @@ def design(settings: DisplaySettings, sfreq: float) -> NDArray[np.float64] | Non
     Returns
     -------
     ndarray of float64, shape (n_sections, 6), or None
-        Second-order sections: Butterworth high-pass and low-pass, notch; None where none is on. A filter whose
-        frequency the stream cannot hold is left out.
+        Second-order sections: Butterworth high-pass and low-pass, notch; None where none is on.
     """
-
-    def is_on(hz: float | None) -> bool:
-        return hz is not None and hz < HIGHEST * sfreq / 2
-
     sections = []
-    if is_on(settings.highpass):
+    if settings.highpass is not None:
         sections.append(butter(HIGHPASS_ORDER, settings.highpass, "highpass", fs=sfreq, output="sos"))
-    if is_on(settings.lowpass):
+    if settings.lowpass is not None:
         sections.append(butter(LOWPASS_ORDER, settings.lowpass, "lowpass", fs=sfreq, output="sos"))
-    if is_on(settings.notch):
+    if settings.notch is not None:
         sections.append(tf2sos(*iirnotch(settings.notch, NOTCH_QUALITY, fs=sfreq)))
     return np.concatenate(sections) if sections else None
 
@@ -89,9 +93,9 @@ def design(settings: DisplaySettings, sfreq: float) -> NDArray[np.float64] | Non
 class DisplayFilter:
     """Re-reference and filter a stream chunk by chunk; how it is cut makes no difference.
 
-    The filters run forward in time only, so that a sample is drawn once and never changes: 40 Hz low-pass delays what is
-    seen by about 10 ms. They start as if the first sample had been there for ever, so that no step response is seen. A
-    sample that is NaN stays NaN, and the filters take its channel's last one in its place.
+    The filters run forward in time only, so that a sample is drawn once and never changes; a low-pass of 40 Hz shows
+    everything about 10 ms late. They start as if the first sample had been there for ever, so that no step response is
+    seen. A sample that is NaN stays NaN, and the filters take its channel's last one in its place.
 
     Parameters
     ----------
@@ -106,10 +110,11 @@ class DisplayFilter:
     def __init__(
         self, settings: DisplaySettings, ch_names: Sequence[str], sfreq: float, bad: Collection[str] = ()
     ) -> None:
+        settings = settings.possible(ch_names, sfreq)
         self._reference: NDArray[np.int64] | None = None  # the channels whose mean is taken off
         if settings.reference == AVERAGE:
             self._reference = np.array([i for i, name in enumerate(ch_names) if name not in bad], dtype=np.int64)
-        elif settings.reference in ch_names:
+        elif settings.reference is not None:
             self._reference = np.array([ch_names.index(settings.reference)])
         self._sections = design(settings, sfreq)
         self.restart()
@@ -159,9 +164,7 @@ def _mean(data: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(known, data, 0.0).sum(axis=0) / known.sum(axis=0)
 
 
-def _hold(
-    data: NDArray[np.float64], unknown: NDArray[np.bool_], before: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _hold(data: NDArray[np.float64], unknown: NDArray[np.bool_], before: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return `data` with each unknown sample replaced by the channel's last known one, at first by `before`."""
     whole = np.concatenate([before[:, None], data], axis=1)
     known = np.concatenate([np.ones((len(data), 1), dtype=bool), ~unknown], axis=1)

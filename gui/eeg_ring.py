@@ -206,6 +206,11 @@ class EEGRing:
         if display != self._display:
             self._display, self._outline = display, None
 
+    @property
+    def shown(self) -> DisplaySettings:
+        """What is done to this stream before it is drawn."""
+        return self._display[0].possible(self.info.ch_names, self.info.sfreq / self.info.speed)
+
     def _new_filter(self) -> DisplayFilter:
         """Return a filter that has heard nothing yet."""
         settings, bad = self._display
