@@ -14,7 +14,7 @@ from necomimi.signal_quality import ChannelQuality
 from .channel_watch import BY_HAND
 from .language import current_language, tr
 from .panel import CENTRE, LEFT, MARGIN, RIGHT, draw_text
-from .rows import Group, Rows
+from .rows import LEAST_SPACE, Group, Rows
 from .theme import Theme, font
 
 __all__ = ["Gutter", "name_tip", "place_names", "region_words", "verdict_words"]
@@ -90,15 +90,18 @@ def place_names(
     every = max(1, math.ceil(LINE / (row * n_columns) - 0.05))
     turn = {channel: i for i, channel in enumerate(order)}
     wanted = [*(c for c in order if c in first), *(c for c in order if turn[c] % every == 0 and c not in first)]
-    taken: list[list[float]] = [[] for _ in range(n_columns)]
+    taken: list[list[float]] = [[] for _ in range(n_columns)]  # by those that come first; the others are apart already
     places = {}
     for channel in wanted:
         column, y = turn[channel] // every % n_columns, centres[channel]
-        choices = [(column + i) % n_columns for i in range(n_columns if channel in first else 1)]
-        free = next((c for c in choices if all(abs(y - other) >= 0.9 * LINE for other in taken[c])), None)
-        if free is not None:
+        choices = [(column + i) % n_columns for i in range(n_columns)] if channel in first else [column]
+        least = LINE if channel in first else LINE + 2
+        free = next((c for c in choices if all(abs(y - other) >= least for other in taken[c])), None)
+        if free is None:
+            continue
+        places[channel] = (free, y)
+        if channel in first:
             taken[free].append(y)
-            places[channel] = (free, y)
     return places
 
 
@@ -193,7 +196,7 @@ class Gutter:
                 painter.save()
                 painter.translate(MARGIN, middle)
                 painter.rotate(-90)
-                box = QtCore.QRectF(-height / 2, 0, height, 14)
+                box = QtCore.QRectF(-height / 2 - LEAST_SPACE, 0, height + 2 * LEAST_SPACE, 14)
                 draw_text(painter, box, words, theme.color("muted"), CENTRE)
                 painter.restore()
 

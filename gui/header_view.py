@@ -7,6 +7,7 @@ from typing import Any
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from .display_state import DisplayState
+from .language import tr
 from .panel import LEFT, MARGIN, RADIUS, RIGHT, draw_text
 from .theme import Theme, font
 
@@ -49,9 +50,10 @@ class HeaderView(QtWidgets.QWidget):
         """Return what needs a person: what the decoder warns of, and what this window finds wrong."""
         found = self.state.warnings(self.now)
         if self.n_lost:
-            found.append(f"{self.n_lost} records were lost on the way to this window")
+            found.append(tr("{n} records were lost on the way to this window", n=self.n_lost))
         if len(found) > MAX_WARNINGS:
-            found[MAX_WARNINGS - 1 :] = [f"{found[MAX_WARNINGS - 1]}   (and {len(found) - MAX_WARNINGS} more)"]
+            more = tr("(and {n} more)", n=len(found) - MAX_WARNINGS)
+            found[MAX_WARNINGS - 1 :] = [f"{found[MAX_WARNINGS - 1]}   {more}"]
         return found
 
     def warnings_rect(self) -> Any:

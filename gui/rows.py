@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from necomimi.regions import channels_by_region
 
-__all__ = ["Group", "Rows", "by_region", "in_stream_order"]
+__all__ = ["LEAST_SPACE", "Group", "Rows", "by_region", "in_stream_order"]
 
 SPACE = 0.7  # of a row, between two groups
 LEAST_SPACE, MOST_SPACE = 3.0, 9.0  # pixels

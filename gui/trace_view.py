@@ -103,7 +103,7 @@ class TraceView(TraceControls):
             return ""
         done = ring.shown.describe()
         n_bad = len(self.watch.reasons)
-        words = [tr("shown with {what}", what=done)] if done else []
+        words = [tr("display: {what}", what=done)] if done else []
         if n_bad:
             words.append(tr("1 bad channel") if n_bad == 1 else tr("{n} bad channels", n=n_bad))
         words.append(tr("{scale:g} {unit} per row", scale=self.scale, unit=ring.unit))
