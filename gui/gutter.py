@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Any
 
 from pyqtgraph.Qt import QtCore, QtGui
@@ -117,11 +118,9 @@ class Gutter:
 
     def width(self, names: Sequence[str], rows: Rows, row_height: float) -> int:
         """Return the pixels that names and groups take."""
-        metrics = QtGui.QFontMetrics(font(NAME_SIZE))
-        widest = min(max(metrics.horizontalAdvance(name) for name in names), WIDEST_NAME)
         has_groups = any(group.region for group in rows.groups)
         n_columns = 2 if row_height < NARROW_ROW else 1
-        return n_columns * (widest + 3) + SPACE + 4 + (GROUP_WIDTH if has_groups else 0)
+        return n_columns * (_widest(names) + 3) + SPACE + 4 + (GROUP_WIDTH if has_groups else 0)
 
     def channel_at(self, point: Any) -> int | None:
         """Return the channel whose name is at a QPointF, or whose row is beside it; None off the names."""
@@ -232,3 +231,10 @@ class Gutter:
             painter.setBrush(theme.color("panel", 0.85))
             painter.drawRoundedRect(box, 3, 3)
             draw_text(painter, box.adjusted(4, 0, -3, 0), words, theme.color("trouble"), LEFT)
+
+
+@lru_cache(maxsize=8)
+def _widest(names: Sequence[str]) -> int:
+    """Return the pixels that the widest of some names (a tuple) takes, up to a limit."""
+    metrics = QtGui.QFontMetrics(font(NAME_SIZE))
+    return min(max(metrics.horizontalAdvance(name) for name in names), WIDEST_NAME)

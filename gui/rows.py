@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Group:
     channels: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """Where each channel is drawn.
 
@@ -45,7 +45,7 @@ class Rows:
 
     groups: tuple[Group, ...]
 
-    @property
+    @cached_property
     def order(self) -> tuple[int, ...]:
         """The indices of the channels in the stream, from top to bottom."""
         return tuple(i for group in self.groups for i in group.channels)
