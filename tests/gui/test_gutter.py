@@ -71,7 +71,9 @@ def test_a_bad_channels_name_has_the_colour_of_trouble(application: Any) -> None
 
     def has_trouble(channel: int) -> bool:
         box = gutter._boxes[channel].adjusted(0, -3, 0, 3).toRect()
-        colours = [image.pixelColor(x, y) for x in range(box.left(), box.right()) for y in range(box.top(), box.bottom())]
+        colours = [
+            image.pixelColor(x, y) for x in range(box.left(), box.right()) for y in range(box.top(), box.bottom())
+        ]
         return any(colour.red() - colour.blue() > 90 for colour in colours)
 
     assert [has_trouble(channel) for channel in range(3)] == [False, True, False]
