@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pyqtgraph.Qt import QtCore, QtGui
 
 from necomimi.regions import region_of
@@ -67,7 +69,7 @@ def name_tip(name: str, reason: str, quality: ChannelQuality | None) -> str:
 
 
 def place_names(
-    order: Sequence[int], centres: Sequence[float], first: Set[int], n_columns: int
+    order: Sequence[int], centres: NDArray[np.float64], first: Set[int], n_columns: int
 ) -> dict[int, tuple[int, float]]:
     """Choose which names to write where there is no room for all.
 
@@ -75,7 +77,7 @@ def place_names(
     ----------
     order : sequence of int
         Channels from top to bottom.
-    centres : sequence of float
+    centres : ndarray of float64, shape (n_channels,)
         Middle of each channel's row in pixels, by channel.
     first : set of int
         Channels whose names come first; of the others, every so many-th is written.

@@ -73,7 +73,7 @@ class Scroller:
         if n_new == look.width:
             if look != self._look:
                 self._pixels = np.zeros((look.height, look.width), dtype=np.uint32)
-                self._ramp = ramp(*look.colour)
+                self._ramp = _ramp(*look.colour)
             self._look, self._outline = look, outline
         if n_new:
             self._draw_columns(outline, last - n_new + 1, n_new, look)
@@ -109,7 +109,8 @@ def _means(low: NDArray[np.float32], high: NDArray[np.float32]) -> NDArray[np.fl
     return np.asarray(total / (2 * np.maximum(known.sum(axis=1), 1)))
 
 
-def ramp(red: int, green: int, blue: int) -> NDArray[np.uint32]:
+def _ramp(red: int, green: int, blue: int) -> NDArray[np.uint32]:
     """Return the 256 premultiplied ARGB values of a colour from clear to opaque."""
     alpha = np.arange(256, dtype=np.uint32)
-    return (alpha << 24) | (red * alpha // 255 << 16) | (green * alpha // 255 << 8) | (blue * alpha // 255)
+    parts = (alpha << 24) | (red * alpha // 255 << 16) | (green * alpha // 255 << 8) | (blue * alpha // 255)
+    return parts.astype(np.uint32)

@@ -23,7 +23,7 @@ def application() -> Any:
 def test_names_never_overlap_and_bad_ones_come_first(n: int, n_columns: int, bad: tuple[int, ...]) -> None:
     rows = in_stream_order(n)
     first = {channel for channel in bad if channel < n}
-    places = place_names(rows.order, rows.centres(560.0).tolist(), first, n_columns)
+    places = place_names(rows.order, rows.centres(560.0), first, n_columns)
     for column in range(n_columns):
         down = np.sort([y for c, y in places.values() if c == column])
         assert (np.diff(down) >= 0.94 * LINE).all()
