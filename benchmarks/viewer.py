@@ -28,6 +28,7 @@ import pyqtgraph
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from necomimi.gallery import Gallery
+from necomimi.gui.display_filter import AVERAGE
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.receiver import Receiver
 from necomimi.gui.theme import DARK
@@ -83,7 +84,9 @@ def polyline_ms(window: ViewerWindow, n_frames: int = 60) -> float:
     return float(np.median(times[5:]))
 
 
-def measure(n_channels: int, sfreq: float, seconds: float, folder: Path, size: int) -> dict[str, Any]:
+def measure(
+    n_channels: int, sfreq: float, seconds: float, folder: Path, size: int, is_filtered: bool
+) -> dict[str, Any]:
     """Run a decoder and a window for a warm-up and `seconds`, and return the figures; pictures of `size` pixels."""
     command = [sys.executable, str(SYNTHETIC), "--feed", "tcp://127.0.0.1:*", "--seconds", "600"]
     command += ["--channels", str(n_channels), "--sfreq", str(sfreq), "--make-gallery", str(folder)]
@@ -93,6 +96,11 @@ def measure(n_channels: int, sfreq: float, seconds: float, folder: Path, size: i
         assert decoder.stdout is not None
         address = decoder.stdout.readline().split()[-1]
         window = TimedWindow(DisplayState(Gallery.load(folder), address), Receiver(address), DARK)
+        if is_filtered:
+            window.traces.set_reference(AVERAGE)
+            window.traces.set_highpass(1.0)
+            window.traces.set_lowpass(40.0)
+            window.traces.set_notch(50.0)
         window.show()
         window.start()
         process = psutil.Process()
@@ -118,6 +126,7 @@ def measure(n_channels: int, sfreq: float, seconds: float, folder: Path, size: i
         "sfreq": sfreq,
         "window_s": WINDOW_S,
         "pictures": size,
+        "filtered": is_filtered,
         "fps": round(len(frames) / wall, 1),
         "cpu_percent": round(100 * cpu / wall, 1),
         "frame_ms": {"p50": round(p50, 2), "p95": round(p95, 2)},
@@ -132,16 +141,20 @@ def main() -> None:
     parser.add_argument("--sfreq", type=float, default=1000.0)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--pictures", type=int, default=0, help="pixels of painted pictures, 20 a second; 0 for none")
+    parser.add_argument("--filters", action="store_true", help="show the EEG against its average, 1-40 Hz, notch 50 Hz")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     application = QtWidgets.QApplication(["viewer"])
     with tempfile.TemporaryDirectory() as folder:
         application.processEvents()
-        figures = measure(options.channels, options.sfreq, options.seconds, Path(folder) / "gallery", options.pictures)
+        gallery = Path(folder) / "gallery"
+        figures = measure(options.channels, options.sfreq, options.seconds, gallery, options.pictures, options.filters)
     if options.json:
         print(json.dumps(figures))
         return
     print(f"{figures['n_channels']} channels x {WINDOW_S:g} s x {figures['sfreq']:g} Hz, {figures['platform']}")
+    if options.filters:
+        print("the EEG is shown  against its average, 1-40 Hz, notch 50 Hz")
     if options.pictures:
         print(f"painted pictures  20 a second of {options.pictures} x {options.pictures} pixels")
     print(f"frames a second   {figures['fps']}")

@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from necomimi.records import Chunk, StreamInfo
 
+from .display_filter import AVERAGE, DisplayFilter, DisplaySettings
+
 __all__ = ["EEGRing", "Outline"]
 
 JITTER_S = 0.005  # time stamps of healthy devices wander by this much
 MAX_GAPS = 256
 VOLTS_TO_MICROVOLTS = 1e6
+WARM_UP_S = 1.0  # what the filters hear before what is asked for, where it is known
+BLOCK_S = 1.0  # filtered at once: what stays in the processor's cache is quicker
 
 
 def _gap_threshold(sfreq: float) -> float:
@@ -38,11 +43,17 @@ class Outline:
         Newest columns that are kept.
     gap_s : float
         Two samples further apart than this (seconds) are not joined.
+
+    Attributes
+    ----------
+    changed_from : int or None
+        The oldest column that has changed since whoever draws them last set this to None.
     """
 
     def __init__(self, n_channels: int, column_s: float, n_columns: int, gap_s: float) -> None:
         self.column_s = column_s
         self.n_columns = n_columns
+        self.changed_from: int | None = None
         self._gap_s = gap_s
         self._low = np.full((n_channels, n_columns), np.nan, dtype=np.float32)
         self._high = self._low.copy()
@@ -89,6 +100,7 @@ class Outline:
     def _merge(self, columns: NDArray[np.int64], low: NDArray[np.float32], high: NDArray[np.float32]) -> None:
         """Enter the extremes of some columns, given in ascending order."""
         newest = int(columns[-1])
+        self.changed_from = int(columns[0]) if self.changed_from is None else min(self.changed_from, int(columns[0]))
         if self._newest is None:
             self._newest = newest
         elif newest > self._newest:
@@ -110,7 +122,8 @@ class Outline:
             NaN where nothing is known.
         """
         columns = np.arange(first, first + n)
-        low, high = self._low[:, columns % self.n_columns], self._high[:, columns % self.n_columns]
+        place = columns % self.n_columns
+        low, high = np.take(self._low, place, axis=1), np.take(self._high, place, axis=1)
         newest = -math.inf if self._newest is None else self._newest
         unknown = (columns > newest) | (columns <= newest - self.n_columns)
         low[:, unknown] = np.nan
@@ -119,7 +132,7 @@ class Outline:
 
 
 class EEGRing:
-    """The newest seconds of one stream, as samples and as an outline.
+    """The newest seconds of one stream: samples as they came, and an outline of them as they are to be drawn.
 
     Parameters
     ----------
@@ -146,6 +159,8 @@ class EEGRing:
         self._data = np.zeros((len(info.ch_names), capacity), dtype=np.float32)
         self._times = np.zeros(capacity, dtype=np.float64)
         self._outline: Outline | None = None
+        self._display = (DisplaySettings(), frozenset[str]())
+        self._filter = self._new_filter()
 
     @property
     def unit(self) -> str:
@@ -175,7 +190,42 @@ class EEGRing:
         self.n_seen += len(times)
         self.newest = float(times[-1])
         if self._outline is not None:
-            self._outline.add(times, data)
+            for some, drawn in self._filtered(self._filter, times, data, before=float(before[0])):
+                self._outline.add(some, drawn)
+
+    def show(self, settings: DisplaySettings, bad: Collection[str] = ()) -> None:
+        """Choose what the outline is of, the seconds that are kept included; the samples stay what they are.
+
+        Parameters
+        ----------
+        settings : DisplaySettings
+        bad : collection of str
+            Channels that an average reference leaves out.
+        """
+        display = (settings, frozenset(bad if settings.reference == AVERAGE else ()))
+        if display != self._display:
+            self._display, self._outline = display, None
+
+    @property
+    def shown(self) -> DisplaySettings:
+        """What is done to this stream before it is drawn."""
+        return self._display[0].possible(self.info.ch_names, self.info.sfreq / self.info.speed)
+
+    def _new_filter(self) -> DisplayFilter:
+        """Return a filter that has heard nothing yet."""
+        settings, bad = self._display
+        return DisplayFilter(settings, self.info.ch_names, self.info.sfreq / self.info.speed, bad)
+
+    def _filtered(
+        self, display_filter: DisplayFilter, times: NDArray[np.float64], data: NDArray[np.float32], before: float
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
+        """Give samples as they are to be drawn, piece by piece: after a hole the filter begins anew."""
+        holes = np.flatnonzero(np.diff(times, prepend=before) > self._gap_s)
+        for start, stop in zip([0, *holes], [*holes, len(times)], strict=True):
+            if start in holes:
+                display_filter.restart()
+            if stop > start:
+                yield times[start:stop], display_filter(data[:, start:stop])
 
     def latest(self, seconds: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return the samples of the newest `seconds`, as far as they are kept.
@@ -198,18 +248,27 @@ class EEGRing:
         """Return the outline on a time grid; it is kept up to date until another grid is asked for."""
         if self._outline is None or (self._outline.column_s, self._outline.n_columns) != (column_s, n_columns):
             self._outline = Outline(len(self.info.ch_names), column_s, n_columns, self._gap_s)
-            self._outline.add(*self._newest_samples(len(self._times)))
+            self._filter = self._new_filter()
+            times, data = self.latest(column_s * n_columns + WARM_UP_S)
+            block = max(1, round(BLOCK_S * self.info.sfreq))
+            for i in range(0, len(times), block):
+                some = slice(i, i + block)
+                before = float(times[max(i - 1, 0)])
+                for piece, drawn in self._filtered(self._filter, times[some], data[:, some], before):
+                    self._outline.add(piece, drawn)
         return self._outline
 
     def amplitude(self, seconds: float) -> float | None:
-        """Return the typical standard deviation of a channel over the newest `seconds`, in `unit`.
+        """Return the typical standard deviation of a channel over the newest `seconds` as drawn, in `unit`.
 
         The median over channels, so that a few bad ones do not count; None while nothing is known.
         """
-        _, data = self.latest(seconds)
-        if data.shape[1] < 2:
+        times, data = self.latest(seconds + WARM_UP_S)
+        if len(times) < 2:
             return None
+        drawn = [piece for _, piece in self._filtered(self._new_filter(), times, data, float(times[0]))]
+        newest = np.concatenate(drawn, axis=1)[:, -math.ceil(seconds * self.info.sfreq) :]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # channels that are all NaN
-            typical = float(np.nanmedian(np.nanstd(data, axis=1)))
+            typical = float(np.nanmedian(np.nanstd(newest, axis=1)))
         return typical if typical > 0 else None

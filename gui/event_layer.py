@@ -12,8 +12,10 @@ from pyqtgraph.Qt import QtCore, QtGui
 
 from necomimi.records import Refusal
 
+from .language import tr
 from .mark import Mark
 from .panel import CENTRE, LEFT, draw_text, readable
+from .reasons import reason_words
 from .theme import Theme, font
 
 __all__ = ["SHADE_S", "Labels", "Timeline", "draw_gaps", "draw_marks", "draw_refusals", "refused_spans"]
@@ -133,7 +135,7 @@ def draw_refusals(painter: Any, timeline: Timeline, spans: list[tuple[float, flo
         if not refusal.event.label:
             width = min(limit - left, LABEL_LIMIT) - 7
             box = QtCore.QRectF(left + 4, plot.top() - LABEL_HEIGHT, width, LABEL_HEIGHT)
-            draw_text(painter, box, refusal.reason, theme.color("trouble"), LEFT)
+            draw_text(painter, box, reason_words(refusal.reason), theme.color("trouble"), LEFT)
         limit = left
 
 
@@ -150,7 +152,7 @@ def draw_gaps(painter: Any, timeline: Timeline, gaps: Iterable[tuple[float, floa
         if box.width() > 74:
             sign = QtCore.QRectF(box.center().x() - 36, box.center().y() - 10, 72, 20)
             painter.fillRect(sign, theme.color("panel"))
-            draw_text(painter, sign, f"{after - before:.1f} s gap", theme.color("trouble"), CENTRE)
+            draw_text(painter, sign, tr("{seconds:.1f} s gap", seconds=after - before), theme.color("trouble"), CENTRE)
 
 
 def draw_marks(painter: Any, timeline: Timeline, marks: list[Mark], labels: Labels, theme: Theme) -> None:
@@ -170,7 +172,7 @@ def draw_marks(painter: Any, timeline: Timeline, marks: list[Mark], labels: Labe
         painter.drawLine(QtCore.QPointF(x, top + 2), QtCore.QPointF(x, plot.top()))
         text = readable(mark.event.label)
         if isinstance(mark.answer, Refusal):
-            text = f"{mark.answer.reason}: {text}"
+            text = f"{reason_words(mark.answer.reason)}: {text}"
         width = min(taken.get(line, math.inf) - x, LABEL_LIMIT) - 7
         if width > 12:
             draw_text(painter, QtCore.QRectF(x + 4, top, width, LABEL_HEIGHT), text, theme.color(role), LEFT)

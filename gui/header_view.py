@@ -7,6 +7,7 @@ from typing import Any
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from .display_state import DisplayState
+from .language import tr
 from .panel import LEFT, MARGIN, RADIUS, RIGHT, draw_text
 from .theme import Theme, font
 
@@ -17,6 +18,8 @@ WARNING_HEIGHT = 22
 WARNING_MARGIN = 4
 SPACE_BELOW = 8  # as between the panels
 MAX_WARNINGS = 4
+SPACE = 12  # between the parts of the line
+LEAST_DETAIL = 40  # pixels: details that are cut shorter say nothing
 
 
 class HeaderView(QtWidgets.QWidget):
@@ -47,12 +50,17 @@ class HeaderView(QtWidgets.QWidget):
 
     def warnings(self) -> list[str]:
         """Return what needs a person: what the decoder warns of, and what this window finds wrong."""
+        return ["   ".join(part for part in line if part) for line in self._lines()]
+
+    def _lines(self) -> list[tuple[str, str]]:
+        """Return the warnings, a line each, and what stands at the right end of it: how many have no line."""
         found = self.state.warnings(self.now)
         if self.n_lost:
-            found.append(f"{self.n_lost} records were lost on the way to this window")
+            found.append(tr("{n} records were lost on the way to this window", n=self.n_lost))
+        lines = [(warning, "") for warning in found[:MAX_WARNINGS]]
         if len(found) > MAX_WARNINGS:
-            found[MAX_WARNINGS - 1 :] = [f"{found[MAX_WARNINGS - 1]}   (and {len(found) - MAX_WARNINGS} more)"]
-        return found
+            lines[-1] = (lines[-1][0], tr("(and {n} more)", n=len(found) - MAX_WARNINGS))
+        return lines
 
     def warnings_rect(self) -> Any:
         """Return the QRectF of the ground that the warnings stand on."""
@@ -78,31 +86,30 @@ class HeaderView(QtWidgets.QWidget):
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(theme.color(role))
         painter.drawEllipse(dot)
+        left = dot.right() + 8
+        painter.setFont(font(13, bold=True))
+        headline = QtCore.QRectF(left, 0, line.right() - left, HEIGHT)
+        colour = theme.color("trouble" if source.level == "trouble" else "text")
+        draw_text(painter, headline, source.headline, colour, LEFT)
+        left += painter.fontMetrics().horizontalAdvance(source.headline) + SPACE
         painter.setFont(font(11))
         width = min(painter.fontMetrics().horizontalAdvance(self.state.address) + 2, line.width() / 3)
         right = QtCore.QRectF(line.right() - width, 0, width, HEIGHT)
-        draw_text(painter, right, self.state.address, theme.color("muted"), RIGHT)
-        painter.setFont(font(13, bold=True))
-        left = dot.right() + 8
-        draw_text(
-            painter,
-            QtCore.QRectF(left, 0, right.left() - left - 10, HEIGHT),
-            source.headline,
-            theme.color("trouble" if source.level == "trouble" else "text"),
-            LEFT,
-        )
-        left += painter.fontMetrics().horizontalAdvance(source.headline) + 12
+        if right.left() < left:  # the state of the source comes first
+            right.setLeft(line.right())
+        else:
+            draw_text(painter, right, self.state.address, theme.color("muted"), RIGHT)
         painter.setFont(font(12))
-        rest = QtCore.QRectF(left, 0, right.left() - left - 10, HEIGHT)
-        if rest.width() > 40:
+        rest = QtCore.QRectF(left, 0, right.left() - left - SPACE, HEIGHT)
+        if rest.width() > LEAST_DETAIL:
             draw_text(painter, rest, source.detail, theme.color("muted"), LEFT)
         self._draw_warnings(painter)
         painter.end()
 
     def _draw_warnings(self, painter: Any) -> None:
         """Draw a line per warning on one ground of the trouble colour, thinned."""
-        theme, ground, warnings = self.theme, self.warnings_rect(), self.warnings()
-        if not warnings:
+        theme, ground, lines = self.theme, self.warnings_rect(), self._lines()
+        if not lines:
             return
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(theme.blend("trouble", 0.16))
@@ -111,7 +118,10 @@ class HeaderView(QtWidgets.QWidget):
         painter.drawRoundedRect(QtCore.QRectF(ground.left(), ground.top(), 4, ground.height()), 2, 2)
         painter.setFont(font(13))
         left = ground.left() + MARGIN
-        for i, warning in enumerate(warnings):
+        for i, (warning, more) in enumerate(lines):
             top = ground.top() + WARNING_MARGIN + i * WARNING_HEIGHT
             line = QtCore.QRectF(left, top, ground.right() - left - MARGIN, WARNING_HEIGHT)
+            draw_text(painter, line, more, theme.color("muted"), RIGHT)
+            if more:
+                line.setRight(line.right() - painter.fontMetrics().horizontalAdvance(more) - MARGIN)
             draw_text(painter, line, warning, theme.color("text"), LEFT)

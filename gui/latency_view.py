@@ -9,6 +9,7 @@ import numpy as np
 from pyqtgraph.Qt import QtCore, QtGui
 
 from .display_state import DisplayState
+from .language import tr
 from .latency import TOTAL
 from .panel import CENTRE, LEFT, RIGHT, Panel, draw_text
 from .theme import Theme, font
@@ -30,6 +31,11 @@ class LatencyView(Panel):
         super().__init__("Latency", state, theme)
         self.now = 0.0
         self.setMinimumSize(320, 130)
+
+    @property
+    def title(self) -> str:
+        """What stands at the left end of the title line."""
+        return tr("Latency")
 
     def advance(self, now: float) -> None:
         """Scroll to `now` (s, LSL clock)."""

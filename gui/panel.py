@@ -61,25 +61,40 @@ def draw_picture(painter: Any, rect: Any, pixels: NDArray[np.uint8]) -> None:
 class Panel(QtWidgets.QWidget):
     """A card with a title, painted by `paint`.
 
+    A panel says its `title` in the language in use, by a property of its own: ``return tr("Latency")``.
+
     Parameters
     ----------
-    title : str
+    name : str
+        English, the same in every language.
     state : DisplayState
     theme : Theme
     """
 
-    def __init__(self, title: str, state: DisplayState, theme: Theme) -> None:
+    def __init__(self, name: str, state: DisplayState, theme: Theme) -> None:
         super().__init__()
-        self.title = title
+        self.name = name
         self.state = state
         self.theme = theme
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setAccessibleName(title)
+        self.setAccessibleName(self.title)
+
+    @property
+    def title(self) -> str:
+        """What stands at the left end of the title line, in the language in use."""
+        return self.name
 
     def set_theme(self, theme: Theme) -> None:
         """Change the colours."""
         self.theme = theme
         self.update()
+
+    def changeEvent(self, event: Any) -> None:
+        """Say everything again when the language has changed."""
+        if event.type() == QtCore.QEvent.Type.LanguageChange:
+            self.setAccessibleName(self.title)
+            self.update()
+        super().changeEvent(event)
 
     def subtitle(self) -> str:
         """Return what stands at the right end of the title line."""

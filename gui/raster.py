@@ -11,7 +11,11 @@ FULL = 256  # fixed-point one: an edge inside a pixel covers a 256th part at lea
 
 
 def coverage(
-    top: NDArray[np.floating], bottom: NDArray[np.floating], height: int, thickness: float
+    top: NDArray[np.floating],
+    bottom: NDArray[np.floating],
+    height: int,
+    thickness: float,
+    weights: NDArray[np.floating] | None = None,
 ) -> NDArray[np.uint8]:
     """Return how much of each pixel the traces cover.
 
@@ -28,6 +32,8 @@ def coverage(
         Pixels.
     thickness : float
         Least length of a bar in pixels, so that a flat line is seen.
+    weights : ndarray of float, shape (n_traces,), optional
+        How much a trace covers where it is, from 0 to 1: less makes it paler.
 
     Returns
     -------
@@ -39,13 +45,16 @@ def coverage(
     empty = np.isnan(top) | np.isnan(bottom)
     accumulator = np.zeros((height + 2) * width, dtype=np.int32)
     columns = np.arange(width)
+    full = np.full((len(top), 1), FULL, dtype=np.int32)
+    if weights is not None:
+        full[:, 0] = np.rint(FULL * weights)
     for edge, sign in ((top - short, 1), (bottom + short, -1)):
         edge = np.where(empty, 0, np.clip(edge, 0, height))
         fixed = np.rint(edge * FULL).astype(np.int32)
         place = ((fixed >> 8) * width + columns).ravel()
-        below = (fixed & (FULL - 1)).ravel() * sign
-        np.add.at(accumulator, place, sign * FULL - below)
-        np.add.at(accumulator, place + width, below)
+        below = (fixed & (FULL - 1)) * full >> 8
+        np.add.at(accumulator, place, (sign * (full - below)).ravel())
+        np.add.at(accumulator, place + width, (sign * below).ravel())
     image = accumulator.reshape(height + 2, width)[:height]
     np.cumsum(image, axis=0, out=image)
     return np.minimum(image, 255).astype(np.uint8)

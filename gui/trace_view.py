@@ -5,137 +5,134 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-from pyqtgraph.Qt import QtCore, QtGui
+from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from .display_state import NO_EEG_S, DisplayState
 from .event_layer import SHADE_S, Labels, Timeline, draw_gaps, draw_marks, draw_refusals, refused_spans
-from .panel import CENTRE, MARGIN, RIGHT, Panel, draw_text
-from .raster import coverage
+from .gutter import Gutter, name_tip
+from .language import tr
+from .panel import CENTRE, MARGIN, TITLE_HEIGHT, draw_text
+from .rows import Rows, by_region, in_stream_order
+from .ruler import AXIS_HEIGHT, SCALES, draw_scale_bar, draw_seconds
+from .scroller import Look, Scroller
 from .theme import Theme, font
+from .trace_controls import FIT_AFTER_S, WINDOWS_S, TraceControls, key_help
 
 __all__ = ["SCALES", "WINDOWS_S", "TraceView"]
 
-SCALES = tuple(round(m * 10.0**e, 6) for e in range(-2, 5) for m in (1, 2, 5))  # unit per channel row
-WINDOWS_S = (5.0, 10.0, 20.0)
-DEVIATIONS = (
-    2.0,
-    4.0,
-)  # a fitted row is this many standard deviations high: narrow rows may overlap, high ones need not
-HIGH_ROW = 40  # pixels
-FIT_AFTER_S = 2.0
-AXIS_HEIGHT = 22
 THICKNESS = 1.2  # device-independent pixels
 SPARE_COLUMNS = 64
 MESSAGE_WIDTH = 260
+PALE = 0.4  # of a bad channel's trace
 
 
-class TraceView(Panel):
+class TraceView(TraceControls):
     """All channels of the newest seconds, one above the other, around each one's own mean.
 
-    Up and Down or the wheel change the scale, Left and Right the window, A fits the scale to the signal.
+    The keys (`necomimi.gui.trace_controls.key_help`) change how the signal is shown, and nothing else: what is decoded
+    is another process's copy. A click on a channel's name marks it as bad, or takes the mark back.
     """
 
     def __init__(self, state: DisplayState, theme: Theme) -> None:
-        super().__init__("EEG", state, theme)
-        self.setFocusPolicy(QtCore.Qt.FocusPolicy.StrongFocus)
+        super().__init__(state, theme)
+        self.setMouseTracking(True)
         self.setMinimumSize(320, 220)
-        self.window_s = 10.0
-        self.scale: float | None = None  # unit per channel row; None until it has been fitted
         self.now = 0.0
-        self._wheel = 0
-        self._pixels = np.zeros((1, 1), dtype=np.uint32)
         self._labels = Labels(1, 1)
+        self._gutter = Gutter()
+        self._scroller = Scroller()
 
-    # -- controls
+    @property
+    def title(self) -> str:
+        """What stands at the left end of the title line."""
+        return tr("EEG")
 
-    def zoom(self, steps: int) -> None:
-        """Show the traces larger (positive) or smaller by steps of 1, 2, 5."""
-        if self.scale is not None:
-            nearest = int(np.argmin([abs(math.log(self.scale / scale)) for scale in SCALES]))
-            self.scale = SCALES[min(max(nearest - steps, 0), len(SCALES) - 1)]
-            self.update()
-
-    def widen(self, steps: int) -> None:
-        """Show more (positive) or fewer seconds."""
-        place = WINDOWS_S.index(self.window_s) + steps
-        self.window_s = WINDOWS_S[min(max(place, 0), len(WINDOWS_S) - 1)]
-        self.update()
-
-    def fit(self) -> None:
-        """Choose the scale from the signal of the last seconds."""
-        ring = self.state.eeg
-        amplitude = None if ring is None else ring.amplitude(FIT_AFTER_S)
-        if amplitude is not None:
-            deviations = np.interp(self._row_height(), (0, HIGH_ROW), DEVIATIONS)
-            self.scale = next((s for s in SCALES if s >= deviations * amplitude), SCALES[-1])
-            self.update()
-
-    def keyPressEvent(self, event: Any) -> None:
-        """Change scale or window."""
-        key = QtCore.Qt.Key
-        actions = {
-            key.Key_Up: (self.zoom, 1),
-            key.Key_Down: (self.zoom, -1),
-            key.Key_Left: (self.widen, 1),
-            key.Key_Right: (self.widen, -1),
-        }
-        if event.key() in actions:
-            action, steps = actions[event.key()]
-            action(steps)
-        elif event.key() == key.Key_A:
-            self.fit()
+    def mousePressEvent(self, event: Any) -> None:
+        """Mark the channel whose name is clicked as bad, or no longer."""
+        name = self.name_at(event.position())
+        if name is not None and event.button() == QtCore.Qt.MouseButton.LeftButton:
+            self.toggle_bad(name)
         else:
-            super().keyPressEvent(event)
+            super().mousePressEvent(event)
 
-    def wheelEvent(self, event: Any) -> None:
-        """Change the scale, one step a notch."""
-        self._wheel += event.angleDelta().y()
-        notches = int(self._wheel / 120)
-        self._wheel -= 120 * notches
-        if notches:
-            self.zoom(notches)
-        event.accept()
+    def mouseMoveEvent(self, event: Any) -> None:
+        """Show by the pointer what can be clicked."""
+        shape = QtCore.Qt.CursorShape
+        self.setCursor(shape.ArrowCursor if self.name_at(event.position()) is None else shape.PointingHandCursor)
+        super().mouseMoveEvent(event)
+
+    def event(self, event: Any) -> bool:
+        """Say what is below the pointer: a channel's figures, or in the title line what the keys do."""
+        if event.type() == QtCore.QEvent.Type.ToolTip:
+            QtWidgets.QToolTip.showText(event.globalPos(), self.tip_at(QtCore.QPointF(event.pos())), self)
+            return True
+        return bool(super().event(event))
+
+    def name_at(self, point: Any) -> str | None:
+        """Return the channel whose name is at a QPointF."""
+        ring = self.state.eeg
+        channel = None if ring is None else self._gutter.channel_at(point)
+        return None if ring is None or channel is None else ring.info.ch_names[channel]
+
+    def tip_at(self, point: Any) -> str:
+        """Return the tool tip for a QPointF; "" where there is nothing to say."""
+        name = self.name_at(point)
+        if name is not None:
+            return name_tip(name, self.watch.reasons.get(name, ""), self.watch.qualities.get(name))
+        if point.y() < TITLE_HEIGHT:
+            return "\n".join(f"{keys}\t{text}" for keys, text in key_help())
+        return ""
 
     def advance(self, now: float) -> None:
         """Scroll to `now` (s, LSL clock)."""
         self.now = now
         ring = self.state.eeg
+        self.watch.advance(ring, now)
+        self.show_settings()
         if ring is None:
             self.scale = None
         elif self.scale is None and ring.n_seen >= FIT_AFTER_S * ring.info.sfreq:
             self.fit()
-        self.update()
 
     # -- geometry
 
     def subtitle(self) -> str:
-        """Return scale, window, and the keys."""
-        keys = "↑↓ scale   ←→ window   A fit   T theme"
-        if self.scale is None or self.state.eeg is None:
-            return keys
-        return f"{self.scale:g} {self.state.eeg.unit} per row   ·   {self.window_s:g} s   ·   {keys}"
+        """Return what is done to the signal that is shown, bad channels, scale and window, and where keys are said."""
+        ring = self.state.eeg
+        if self.scale is None or ring is None:
+            return ""
+        done = ring.shown.describe()
+        n_bad = len(self.watch.reasons)
+        words = [tr("display: {what}", what=done)] if done else []
+        if n_bad:
+            words.append(tr("1 bad channel") if n_bad == 1 else tr("{n} bad channels", n=n_bad))
+        words.append(tr("{scale:g} {unit} per row", scale=self.scale, unit=ring.unit))
+        words.append(tr("{seconds:g} s", seconds=self.window_s))
+        line = "   ·   ".join(words)
+        return self.fitting(
+            line + "   ·   " + tr("↑↓ scale   ←→ window   A fit   R H L N filters"), line, " · ".join(words)
+        )
 
     def plot_rect(self) -> Any:
         """Return the QRectF of the traces: whole pixels, below the labels, right of the names, above the axis."""
         body = self.body()
-        left = MARGIN + self._gutter()
+        left = MARGIN + self._gutter_width()
         top = int(body.top()) + self._labels.height
         return QtCore.QRectF(left, top, int(body.right()) - left, int(body.bottom()) - AXIS_HEIGHT - top)
 
-    def _gutter(self) -> int:
-        """Return the width of the channel names, in pixels: two columns where the rows are narrow."""
-        ring = self.state.eeg
-        if ring is None:
-            return 0
-        metrics = QtGui.QFontMetrics(font(10))
-        widest = max(metrics.horizontalAdvance(name) for name in ring.info.ch_names)
-        return min(widest, 64) * (2 if self._row_height() < 11 else 1) + 14
+    def rows(self) -> Rows:
+        """Return how the channels are stacked."""
+        names = self.state.eeg.info.ch_names if self.state.eeg is not None else ("",)
+        return by_region(names) if self.is_by_region else in_stream_order(len(names))
 
-    def _row_height(self) -> float:
-        """Return pixels per channel, before the labels take theirs."""
+    def _gutter_width(self) -> int:
+        """Return the pixels that the names take."""
         ring = self.state.eeg
-        return (self.body().height() - AXIS_HEIGHT) / (len(ring.info.ch_names) if ring is not None else 1)
+        return 0 if ring is None else self._gutter.width(ring.info.ch_names, self.rows(), self.row_height())
+
+    def row_height(self) -> float:
+        """Return pixels per channel."""
+        return self.rows().height(self.body().height() - AXIS_HEIGHT - self._labels.height)
 
     # -- drawing
 
@@ -149,7 +146,7 @@ class TraceView(Panel):
         start = self.now - self.window_s - (epoch_s[1] if epoch_s else SHADE_S)
         recent = [mark for mark in self.state.marks if start < mark.event.onset <= self.now]
         marks = [mark for mark in recent if mark.event.label]
-        second = (body.width() - self._gutter()) / self.window_s
+        second = (body.width() - self._gutter_width()) / self.window_s
         self._labels = Labels.fitting(marks, second, body.height()) or self._labels
         plot = self.plot_rect()
         # The right border is the end of the column that holds `now`; all else is placed from there.
@@ -158,7 +155,7 @@ class TraceView(Panel):
         last_column = math.floor(self.now / column_s)
         timeline = Timeline(plot, (last_column + 1) * column_s, plot.width() / self.window_s)
 
-        self._draw_grid(painter, plot, timeline.second)
+        draw_seconds(painter, plot, self.window_s, self.theme)
         painter.save()
         painter.setClipRect(plot.adjusted(0, -self._labels.height, 0, 0))
         draw_refusals(painter, timeline, refused_spans(recent, epoch_s), self.theme)
@@ -167,8 +164,11 @@ class TraceView(Panel):
         painter.restore()
         if self.scale is not None:
             self._draw_traces(painter, plot, last_column, column_s, width)
-            self._draw_scale_bar(painter, plot)
-        self._draw_names(painter, plot)
+            pixels_per_unit = self.rows().height(plot.height()) / self.scale
+            draw_scale_bar(painter, plot, pixels_per_unit, ring.unit, self.theme)
+        names, reasons = ring.info.ch_names, self.watch.reasons
+        bad = {i: reasons[name] for i, name in enumerate(names) if name in reasons} if reasons else {}
+        self._gutter.draw(painter, plot, names, self.rows(), bad, self.theme)
         silence = self.state.eeg_silence(self.now)
         if silence is not None and silence > NO_EEG_S and ring.newest is not None:
             empty = QtCore.QRectF(plot)
@@ -187,26 +187,6 @@ class TraceView(Panel):
         line = QtCore.QRectF(rect.left(), middle + 2, rect.width(), 22)
         draw_text(painter, line, source.detail, self.theme.color("muted"), CENTRE)
 
-    def _draw_grid(self, painter: Any, plot: Any, second: float) -> None:
-        """Draw a line per second (or two), and the axis: seconds before now."""
-        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing, False)
-        painter.setFont(font(10))
-        step = 1 if second >= 40 else 2
-        for seconds in range(0, int(self.window_s) + 1, step):
-            x = plot.right() - seconds * second
-            painter.setPen(self.theme.blend("line", 0.6))
-            painter.drawLine(QtCore.QPointF(x, plot.top()), QtCore.QPointF(x, plot.bottom()))
-            text = "now" if seconds == 0 else f"−{seconds} s"
-            box = QtCore.QRectF(x - 30, plot.bottom() + 4, 60, AXIS_HEIGHT - 4)
-            if box.right() > plot.right():
-                draw_text(
-                    painter, box.translated(plot.right() - box.right(), 0), text, self.theme.color("muted"), RIGHT
-                )
-            else:
-                draw_text(painter, box, text, self.theme.color("muted"), CENTRE)
-        painter.setPen(self.theme.color("line"))
-        painter.drawLine(plot.bottomLeft(), plot.bottomRight())
-
     def _draw_traces(self, painter: Any, plot: Any, last_column: int, column_s: float, width: int) -> None:
         """Draw all channels as one picture."""
         ring = self.state.eeg
@@ -214,62 +194,17 @@ class TraceView(Panel):
         assert self.scale is not None
         ratio = self.devicePixelRatioF()
         height = max(1, int(plot.height() * ratio))
-        low, high = ring.outline(column_s, width + SPARE_COLUMNS).read(last_column - width + 1, width)
-        known = ~np.isnan(low)
-        n_known = np.maximum(known.sum(axis=1), 1)
-        mean = np.where(known, low + high, 0).sum(axis=1) / (2 * n_known)
-        row = height / len(low)
-        centre = (np.arange(len(low)) + 0.5)[:, None] * row
-        top = centre - (high - mean[:, None]) * (row / self.scale)
-        bottom = centre - (low - mean[:, None]) * (row / self.scale)
+        rows, reasons = self.rows(), self.watch.reasons
         colour = QtGui.QColor(self.theme.trace)
-        self._pixels = _ramp(colour.red(), colour.green(), colour.blue())[
-            coverage(top, bottom, height, THICKNESS * ratio)
-        ]
-        image = QtGui.QImage(
-            self._pixels.data, width, height, 4 * width, QtGui.QImage.Format.Format_ARGB32_Premultiplied
+        look = Look(
+            width=width,
+            height=height,
+            centres=tuple(rows.centres(height).tolist()),
+            scale=rows.height(height) / self.scale,
+            weights=tuple(PALE if name in reasons else 1.0 for name in ring.info.ch_names),
+            thickness=THICKNESS * ratio,
+            colour=(colour.red(), colour.green(), colour.blue()),
         )
+        pixels = self._scroller.draw(ring.outline(column_s, width + SPARE_COLUMNS), last_column, look)
+        image = QtGui.QImage(pixels.data, width, height, 4 * width, QtGui.QImage.Format.Format_ARGB32_Premultiplied)
         painter.drawImage(plot, image)
-
-    def _draw_names(self, painter: Any, plot: Any) -> None:
-        """Write the channel names beside their rows; narrow rows take turns on two columns, or leave some out."""
-        ring = self.state.eeg
-        assert ring is not None
-        names = ring.info.ch_names
-        row = plot.height() / len(names)
-        n_columns = 2 if self._row_height() < 11 else 1
-        every = max(1, math.ceil(10 / (row * n_columns)))
-        width = (plot.left() - MARGIN - 10) / n_columns
-        painter.setFont(font(10))
-        for i in range(0, len(names), every):
-            left = plot.left() - 8 - width * (1 + (i // every) % n_columns)
-            box = QtCore.QRectF(left, plot.top() + (i + 0.5) * row - 7, width, 14)
-            draw_text(painter, box, names[i], self.theme.color("muted"), RIGHT)
-
-    def _draw_scale_bar(self, painter: Any, plot: Any) -> None:
-        """Draw a bar of a round number of units, a few millimetres high, at the right."""
-        ring = self.state.eeg
-        assert ring is not None
-        assert self.scale is not None
-        pixels_per_unit = plot.height() / len(ring.info.ch_names) / self.scale
-        size = next((s for s in SCALES if s * pixels_per_unit >= 24), SCALES[-1])
-        text = f"{size:g} {ring.unit}"
-        painter.setFont(font(11, bold=True))
-        text_width = painter.fontMetrics().horizontalAdvance(text)
-        bottom = plot.bottom() - 10
-        box = QtCore.QRectF(plot.right() - text_width - 26, bottom - size * pixels_per_unit - 4, text_width + 22, 0)
-        box.setBottom(bottom + 4)
-        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-        painter.setPen(QtCore.Qt.PenStyle.NoPen)
-        painter.setBrush(self.theme.color("panel", 0.85))
-        painter.drawRoundedRect(box, 4, 4)
-        bar = QtCore.QRectF(box.right() - 9, bottom - size * pixels_per_unit, 2.5, size * pixels_per_unit)
-        painter.fillRect(bar, self.theme.color("text"))
-        draw_text(painter, box.adjusted(0, 0, -14, 0), text, self.theme.color("text"), RIGHT)
-        painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
-
-
-def _ramp(red: int, green: int, blue: int) -> np.ndarray:
-    """Return the 256 premultiplied ARGB values of a colour from clear to opaque, uint32."""
-    alpha = np.arange(256, dtype=np.uint32)
-    return (alpha << 24) | (red * alpha // 255 << 16) | (green * alpha // 255 << 8) | (blue * alpha // 255)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from necomimi.gui.display_filter import AVERAGE, DisplayFilter, DisplaySettings
 from necomimi.gui.eeg_ring import EEGRing, Outline
 from necomimi.records import Chunk, StreamInfo
 
@@ -188,3 +191,104 @@ def test_layouts() -> None:
     assert not ring.serves(make_info(4))
     assert not ring.serves(make_info(3, sfreq=500.0))
     assert not ring.serves(make_info(3, applied=("whiten",)))
+
+
+SHOWN = DisplaySettings(AVERAGE, 1.0, 40.0, 50.0)
+
+
+def fill(ring: EEGRing, times: np.ndarray, data: np.ndarray, step: int = 50) -> None:
+    for i in range(0, len(times), step):
+        ring.add(make_chunk(times[i : i + step], data[:, i : i + step], ring.info))
+
+
+def test_another_setting_is_of_the_seconds_that_are_kept_too() -> None:
+    times, data = 20.0 + np.arange(4000) / SFREQ, signal(4000) * 1e-5
+    early, late = EEGRing(make_info(), seconds=5.0), EEGRing(make_info(), seconds=5.0)
+    early.show(SHOWN)
+    early.outline(0.01, 500)
+    late.outline(0.01, 500)
+    for ring in (early, late):
+        fill(ring, times, data)
+    raw = late.outline(0.01, 500).read(2000, 400)
+    late.show(SHOWN)
+    for ours, theirs, unfiltered in zip(
+        early.outline(0.01, 500).read(2000, 400), late.outline(0.01, 500).read(2000, 400), raw, strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+        assert np.abs(ours - unfiltered).max() > 1
+    late.show(DisplaySettings())
+    np.testing.assert_array_equal(late.outline(0.01, 500).read(2000, 400)[0], raw[0])
+
+
+def test_samples_and_chunks_stay_as_they_came() -> None:
+    ring = EEGRing(make_info(), seconds=5.0)
+    ring.show(SHOWN, bad={"E1"})
+    ring.outline(0.01, 500)
+    chunk = make_chunk(5.0 + np.arange(1000) / SFREQ, signal(1000) * 1e-5, ring.info)
+    before = chunk.data.copy()
+    ring.add(chunk)
+    np.testing.assert_array_equal(chunk.data, before)
+    np.testing.assert_allclose(ring.latest(1.0)[1], before * 1e6, rtol=1e-6)
+
+
+def test_no_filter_rings_across_a_gap() -> None:
+    outlines = []
+    for before in (np.zeros((3, 1000)), np.full((3, 1000), 5e-3), signal(1000) * 1e-3):
+        ring = EEGRing(make_info(), seconds=5.0)
+        ring.show(DisplaySettings(highpass=0.1, lowpass=30.0, notch=50.0))
+        outline = ring.outline(0.01, 600)
+        fill(ring, 10.0 + np.arange(1000) / SFREQ, before.astype(np.float32))
+        fill(ring, 12.0 + np.arange(1000) / SFREQ, signal(1000, seed=3) * 1e-5)
+        outlines.append(outline.read(1000, 300))
+        assert np.isnan(outlines[-1][0][:, 101:199]).all()
+    for low, high in outlines[1:]:
+        np.testing.assert_array_equal(low[:, 200:], outlines[0][0][:, 200:])
+        np.testing.assert_array_equal(high[:, 200:], outlines[0][1][:, 200:])
+    alone = DisplayFilter(DisplaySettings(highpass=0.1, lowpass=30.0, notch=50.0), ring.info.ch_names, SFREQ)
+    expected = alone(signal(1000, seed=3) * np.float32(10))
+    np.testing.assert_allclose(outlines[0][1][:, 200:].max(axis=1), expected.max(axis=1), rtol=1e-3)
+
+
+def test_who_is_bad_matters_to_an_average_only() -> None:
+    ring = EEGRing(make_info(), seconds=5.0)
+    outline = ring.outline(0.01, 100)
+    ring.show(DisplaySettings(), bad={"E1"})
+    assert ring.outline(0.01, 100) is outline
+    ring.show(DisplaySettings(AVERAGE), bad={"E1"})
+    average = ring.outline(0.01, 100)
+    assert average is not outline
+    ring.show(DisplaySettings(AVERAGE), bad={"E1"})
+    assert ring.outline(0.01, 100) is average
+    ring.show(DisplaySettings(AVERAGE), bad={"E2"})
+    assert ring.outline(0.01, 100) is not average
+
+
+def test_the_amplitude_is_that_of_what_is_drawn() -> None:
+    ring = EEGRing(make_info(), seconds=5.0)
+    time = np.arange(5000) / SFREQ
+    data = 1e-4 * np.sin(2 * np.pi * 50 * time) + 1e-5 * np.sin(2 * np.pi * 10 * time)
+    fill(ring, 10.0 + time, np.tile(data, (3, 1)).astype(np.float32))
+    assert ring.amplitude(2.0) == pytest.approx(71, rel=0.02)
+    ring.show(DisplaySettings(notch=50.0))
+    assert ring.amplitude(2.0) == pytest.approx(7.1, rel=0.05)
+
+
+def test_a_recording_played_fast_is_filtered_by_its_own_frequencies() -> None:
+    ring = EEGRing(replace(make_info(sfreq=4000.0), speed=4.0), seconds=5.0)
+    ring.show(DisplaySettings(notch=50.0))
+    life = np.arange(6000) / 1000.0
+    data = np.tile(1e-5 * np.sin(2 * np.pi * 50 * life), (3, 1)).astype(np.float32)
+    fill(ring, 10.0 + life / 4, data)
+    amplitude = ring.amplitude(0.5)
+    assert amplitude is not None
+    assert amplitude < 0.1
+    assert ring.shown == DisplaySettings(notch=50.0)
+
+
+def test_the_outline_says_what_has_changed() -> None:
+    outline = Outline(1, column_s=0.1, n_columns=50, gap_s=0.5)
+    outline.add(np.array([1.05, 1.25]), np.zeros((1, 2), dtype=np.float32))
+    assert outline.changed_from == 10
+    outline.changed_from = None
+    outline.add(np.array([1.45]), np.zeros((1, 1), dtype=np.float32))
+    assert outline.changed_from == 12  # the line from the last sample begins in its column

@@ -45,3 +45,15 @@ def test_what_lies_outside_leaves_no_trace_inside() -> None:
     image = coverage(top, bottom, 8, thickness=1.0)
     assert image[:, :2].max() == 0
     assert image[:, 2].min() == 255
+
+
+def test_a_weight_makes_a_trace_paler_and_leaves_nothing_behind() -> None:
+    rng = np.random.default_rng(1)
+    top = rng.uniform(0, 10, (3, 20))
+    bottom = top + rng.uniform(1.5, 12, top.shape)
+    weights = np.array([1.0, 0.37, 0.0])
+    image = coverage(top, bottom, 40, 1.0, weights)
+    alone = [brute_force(top[[i]], bottom[[i]], 40) for i in range(3)]
+    expected = np.minimum(sum(weight * one for weight, one in zip(weights, alone, strict=True)), 1.0)
+    np.testing.assert_allclose(image / 255, expected, atol=0.02)
+    assert not image[30:].any()

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
 
+from necomimi.gui.display_filter import AVERAGE, DisplaySettings
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.event_layer import Labels, refused_spans
+from necomimi.gui.language import use_language
 from necomimi.gui.mark import Mark
 from necomimi.gui.theme import DARK, LIGHT
+from necomimi.gui.trace_controls import key_help
 from necomimi.gui.trace_view import SCALES, WINDOWS_S, TraceView
 from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
 
@@ -34,14 +37,22 @@ def view(application: Any) -> Iterator[TraceView]:
     view.close()
 
 
-def feed(view: TraceView, start: float, stop: float, n_channels: int = 4, volts: float = 1e-5) -> None:
+def feed(
+    view: TraceView,
+    start: float,
+    stop: float,
+    n_channels: int = 4,
+    volts: float = 1e-5,
+    names: tuple[str, ...] = (),
+) -> None:
     """Enter a sine of 3 Hz in all channels, in chunks of 50 ms."""
+    n_channels = len(names) or n_channels
     info = StreamInfo(
         name="amp",
         type="EEG",
         source_id="a",
         uid="u",
-        ch_names=tuple(f"E{i}" for i in range(n_channels)),
+        ch_names=names or tuple(f"E{i}" for i in range(n_channels)),
         sfreq=SFREQ,
         units=("V",) * n_channels,
     )
@@ -294,3 +305,166 @@ def test_labels_take_turns_when_events_are_quick(
 def test_neighbours_on_one_line_are_far_enough_apart() -> None:
     labels = Labels(2, 3)
     assert [labels.line(code) for code in range(10)] == [0, None, None, 1, None, None, 0, None, None, 1]
+
+
+CAP = ("Oz", "Fz", "Cz", "T7", "P3", "EMG")
+
+
+def click(view: TraceView, name: str) -> None:
+    pixels(view)  # painting places the names
+    ring = view.state.eeg
+    assert ring is not None
+    centre = view._gutter._boxes[ring.info.ch_names.index(name)].center().toPoint()
+    assert view.name_at(QtCore.QPointF(centre)) == name
+    QtTest.QTest.mouseClick(view, QtCore.Qt.MouseButton.LeftButton, QtCore.Qt.KeyboardModifier.NoModifier, centre)
+
+
+def strongest_row(view: TraceView) -> int:
+    """Return which of six rows, from the top, has most of the traces' colour."""
+    area = bright(crop(view, 0.1, 0.7))
+    return int(np.argmax([row.mean() for row in np.array_split(area, 6)]))
+
+
+def test_rows_go_from_front_to_back_and_g_gives_the_streams_order(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW, names=CAP)
+    assert [CAP[i] for i in view.rows().order] == ["Fz", "Cz", "T7", "P3", "Oz", "EMG"]
+    info = view.state.eeg.info  # type: ignore[union-attr]
+    times = NOW - 0.001 + np.arange(1, 4001) / SFREQ
+    data = np.zeros((6, 4000), dtype=np.float32)
+    data[0] = 4e-5 * np.sin(60 * times)  # Oz alone
+    view.state.update(Chunk(data=data, timestamps=times, info=info), NOW + 8)
+    view.advance(NOW + 8)
+    view.window_s, view.scale = 5.0, 100.0
+    assert strongest_row(view) == 4
+    press(view, "G")
+    assert strongest_row(view) == 0
+    press(view, "G")
+    assert strongest_row(view) == 4
+
+
+def test_keys_choose_reference_and_filters(view: TraceView) -> None:
+    feed(view, NOW - 5, NOW, names=CAP)
+    for key, expected in (
+        ("R", DisplaySettings(AVERAGE)),
+        ("R", DisplaySettings("Cz")),
+        ("R", DisplaySettings()),
+        ("H", DisplaySettings(highpass=0.1)),
+        ("H", DisplaySettings(highpass=1.0)),
+        ("L", DisplaySettings(highpass=1.0, lowpass=30.0)),
+        ("N", DisplaySettings(highpass=1.0, lowpass=30.0, notch=50.0)),
+        ("H", DisplaySettings(lowpass=30.0, notch=50.0)),
+    ):
+        press(view, key)
+        assert view.settings == expected
+        assert view.state.eeg.shown == expected  # type: ignore[union-attr]
+    view.set_reference("Oz")
+    assert "reference Oz · up to 30 Hz · notch 50 Hz" in view.subtitle()
+    press(view, "R")
+    assert view.settings.reference is None
+
+
+def test_without_a_vertex_r_goes_from_average_to_none(view: TraceView) -> None:
+    feed(view, NOW - 5, NOW)
+    press(view, "R")
+    assert view.settings.reference == AVERAGE
+    press(view, "R")
+    assert view.settings.reference is None
+
+
+def test_keys_with_a_modifier_are_left_to_the_window(view: TraceView) -> None:
+    feed(view, NOW - 5, NOW)
+    scale = view.scale
+    for key in (QtCore.Qt.Key.Key_R, QtCore.Qt.Key.Key_Up):
+        QtTest.QTest.keyClick(view, key, QtCore.Qt.KeyboardModifier.ControlModifier)
+    assert view.settings == DisplaySettings()
+    assert view.scale == scale
+
+
+def test_the_average_takes_off_what_all_channels_share(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW)
+    view.scale = 20.0
+    with_it = bright(crop(view, 0.1, 0.7)).mean()
+    press(view, "R")
+    assert bright(crop(view, 0.1, 0.7)).mean() < 0.3 * with_it  # four flat lines
+    assert view.state.eeg.latest(1.0)[1].std() == pytest.approx(7.07, rel=0.05)  # type: ignore[union-attr]
+
+
+def test_settings_outlive_a_stream(view: TraceView) -> None:
+    feed(view, NOW - 5, NOW, names=CAP)
+    view.set_reference("Cz")
+    view.set_notch(60.0)
+    feed(view, NOW - 5, NOW, n_channels=3)
+    assert view.state.eeg.shown == DisplaySettings(notch=60.0)  # type: ignore[union-attr]
+    assert "Cz" not in view.subtitle()
+    feed(view, NOW - 5, NOW, names=CAP)
+    assert view.state.eeg.shown == DisplaySettings("Cz", notch=60.0)  # type: ignore[union-attr]
+
+
+def test_a_click_on_a_name_marks_a_channel_and_another_takes_it_back(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW, names=CAP)
+    view.set_reference(AVERAGE)
+    click(view, "Oz")
+    assert view.watch.reasons == {"Oz": "by hand"}
+    assert "1 bad channel" in view.subtitle()
+    ring = view.state.eeg
+    assert ring is not None
+    assert ring._display == (DisplaySettings(AVERAGE), frozenset({"Oz"}))
+    trouble = np.abs(pixels(view)[:, : int(view.plot_rect().left())].astype(int) - rgb(DARK.trouble)).max(axis=2) < 40
+    assert trouble.any()
+    click(view, "Oz")
+    assert not view.watch.reasons
+    assert "bad" not in view.subtitle()
+
+
+def test_a_bad_channels_trace_is_paler(view: TraceView) -> None:
+    feed(view, NOW - 12, NOW, n_channels=1)
+    before = crop(view, 0.3, 0.7).max()
+    view.toggle_bad("E0")
+    assert crop(view, 0.3, 0.7).max() < before - 40
+
+
+def test_a_flat_and_a_noisy_channel_are_marked_as_they_play(view: TraceView) -> None:
+    names = ("Fz", "Cz", "Pz", "Oz", "O1", "O2")
+    feed(view, NOW - 14, NOW - 13.9, names=names)
+    info = view.state.eeg.info  # type: ignore[union-attr]
+    rng = np.random.default_rng(0)
+    for second in range(8):
+        times = NOW - 13.9 + second + np.arange(500) / SFREQ
+        data = 10e-6 * np.sin(2 * np.pi * 9 * times) + 2e-6 * rng.normal(size=(6, 500))
+        data[1] = 0
+        data[4] += 200e-6 * rng.normal(size=500)
+        view.state.update(Chunk(data=data.astype(np.float32), timestamps=times, info=info), NOW)
+        view.advance(float(times[-1]))
+        view.watch.wait()
+    view.advance(NOW)
+    assert view.watch.reasons == {"Cz": "flat", "O1": "noisy"}
+    assert "2 bad channels" in view.subtitle()
+    pixels(view)
+    tip = view.tip_at(view._gutter._boxes[4].center())
+    assert tip.startswith("O1 · occipital · noisy\n")
+    assert "µV rms" in tip
+
+
+def test_tips_say_keys_in_the_title_line_and_nothing_over_the_traces(view: TraceView) -> None:
+    feed(view, NOW - 5, NOW)
+    pixels(view)
+    tip = view.tip_at(QtCore.QPointF(200, 10))
+    for keys, words in key_help():
+        assert keys in tip
+        assert words in tip
+    assert view.tip_at(view.plot_rect().center()) == ""
+
+
+@pytest.mark.parametrize("size", [(320, 220), (900, 500)])
+def test_japanese(view: TraceView, size: tuple[int, int]) -> None:
+    feed(view, NOW - 12, NOW, names=CAP)
+    view.resize(*size)
+    english = pixels(view)
+    assert view.title == "EEG"
+    use_language("ja")
+    try:
+        assert view.title == "脳波"
+        assert (pixels(view) != english).any()
+        assert bright(crop(view, 0.8, 0.95)).any(axis=0).mean() > 0.95
+    finally:
+        use_language("en")
