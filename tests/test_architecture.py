@@ -225,6 +225,7 @@ def test_first_docstring_line_is_an_arrow(module: str) -> None:
 def test_public_names_are_declared_and_documented(module: str) -> None:
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     assigned = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+    assigned |= {ast.unparse(node.target): node.value for node in tree.body if isinstance(node, ast.AnnAssign)}
     assert "__all__" in assigned, f"{module} has no __all__"
     exported = set(ast.literal_eval(assigned["__all__"]))
     for node in tree.body:
