@@ -31,6 +31,8 @@ class Mark:
         What was painted of it, by stage: the finest there is. Another mapping takes its place when that changes.
     painted_at : float
         When the newest of them arrived, seconds on the LSL clock.
+    place : int or None
+        Where it stands in the `History`, once it is decided.
     """
 
     event: Event
@@ -39,6 +41,7 @@ class Mark:
     answered_at: float = 0.0
     pictures: Mapping[str, GeneratedImage] = field(default_factory=dict)
     painted_at: float = 0.0
+    place: int | None = None
 
     def yields_to(self, retrieval: Retrieval) -> bool:
         """Return whether an answer knows more of this event than the one that is here, or is the final one."""
