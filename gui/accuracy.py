@@ -146,7 +146,7 @@ class Accuracy:
 
     @property
     def has_five(self) -> bool:
-        """Whether being among the five best says anything: five labels are fewer than all, and as many were answered."""
+        """Whether being among the five best says anything: there are more classes, and as many labels in an answer."""
         return self.n_classes > TOP_K and self._k_given >= TOP_K
 
     def _scores_of(self, n: int, n_first: int, n_five: int) -> tuple[Score, ...]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from .display_state import DisplayState
+from .language import tr
 from .theme import Theme, font
 
 __all__ = ["Panel", "draw_picture", "draw_text", "draw_words", "readable"]
@@ -16,6 +17,7 @@ __all__ = ["Panel", "draw_picture", "draw_text", "draw_words", "readable"]
 RADIUS = 6
 MARGIN = 14
 TITLE_HEIGHT = 38
+PILL_HEIGHT = 17
 
 LEFT = QtCore.Qt.AlignmentFlag.AlignLeft | QtCore.Qt.AlignmentFlag.AlignVCenter
 RIGHT = QtCore.Qt.AlignmentFlag.AlignRight | QtCore.Qt.AlignmentFlag.AlignVCenter
@@ -73,6 +75,7 @@ class Panel(QtWidgets.QWidget):
         self.title = title
         self.state = state
         self.theme = theme
+        self.is_past = False
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName(title)
 
@@ -81,13 +84,31 @@ class Panel(QtWidgets.QWidget):
         self.theme = theme
         self.update()
 
+    def set_past(self, is_past: bool) -> None:
+        """Mark what is on show as a thing of the past, which a person has chosen, or as live."""
+        if is_past != self.is_past:
+            self.is_past = is_past
+            self.update()
+
+    def heading(self) -> str:
+        """Return the title in the language that is spoken."""
+        return self.title
+
+    def title_width(self) -> float:
+        """Return the pixels that the title takes with what stands beside it."""
+        width = QtGui.QFontMetrics(font(13, bold=True)).horizontalAdvance(self.heading())
+        return float(width + (self._pill_width() + 10 if self.is_past else 0))
+
+    def _pill_width(self) -> int:
+        return int(QtGui.QFontMetrics(font(11, bold=True)).horizontalAdvance(tr("past"))) + 16
+
     def subtitle(self) -> str:
         """Return what stands at the right end of the title line."""
         return ""
 
     def fitting(self, *texts: str) -> str:
         """Return the first of some subtitles that has room beside the title, or the last."""
-        used = QtGui.QFontMetrics(font(13, bold=True)).horizontalAdvance(self.title) + 3 * MARGIN
+        used = self.title_width() + 3 * MARGIN
         metrics = QtGui.QFontMetrics(font(11))
         return next((text for text in texts if used + metrics.horizontalAdvance(text) <= self.width()), texts[-1])
 
@@ -106,13 +127,30 @@ class Panel(QtWidgets.QWidget):
         painter.fillRect(self.rect(), self.theme.color("window"))
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(self.theme.color("panel"))
-        painter.drawRoundedRect(QtCore.QRectF(self.rect()), RADIUS, RADIUS)
+        card = QtCore.QRectF(self.rect())
+        painter.drawRoundedRect(card, RADIUS, RADIUS)
         line = QtCore.QRectF(MARGIN, 0, self.width() - 2 * MARGIN, TITLE_HEIGHT)
         painter.setFont(font(13, bold=True))
-        draw_text(painter, line, self.title, self.theme.color("text"))
-        used = painter.fontMetrics().horizontalAdvance(self.title) + MARGIN
+        draw_text(painter, line, self.heading(), self.theme.color("text"))
+        if self.is_past:
+            self._draw_past(painter, card, line)
         painter.setFont(font(11))
-        draw_text(painter, line.adjusted(used, 0, 0, 0), self.subtitle(), self.theme.color("muted"), RIGHT)
+        line.setLeft(line.left() + self.title_width() + MARGIN)
+        draw_text(painter, line, self.subtitle(), self.theme.color("muted"), RIGHT)
         painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
         self.paint(painter, self.body())
         painter.end()
+
+    def _draw_past(self, painter: Any, card: Any, line: Any) -> None:
+        """Draw a border of the accent colour around the card, and the word beside the title."""
+        width = self._pill_width()
+        left = line.left() + painter.fontMetrics().horizontalAdvance(self.heading()) + 10
+        pill = QtCore.QRectF(left, line.center().y() - PILL_HEIGHT / 2, width, PILL_HEIGHT)
+        painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
+        painter.setPen(QtGui.QPen(self.theme.color("accent"), 2))
+        painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), RADIUS, RADIUS)
+        painter.setPen(QtCore.Qt.PenStyle.NoPen)
+        painter.setBrush(self.theme.color("accent"))
+        painter.drawRoundedRect(pill, PILL_HEIGHT / 2, PILL_HEIGHT / 2)
+        painter.setFont(font(11, bold=True))
+        draw_text(painter, pill, tr("past"), self.theme.color("panel"), CENTRE)
