@@ -75,7 +75,7 @@ class AccuracyView(Panel):
         rects = {}
         for i, page in enumerate(pages):
             rect = QtCore.QRectF(body.left() + i * place[0], body.top() + i * place[1], *size)
-            rects[page] = rect.adjusted(0, PAGE_TITLE, 0, 0)
+            rects[page] = rect if page == "scores" else rect.adjusted(0, PAGE_TITLE, 0, 0)  # the panel's title is its
         return rects
 
     def dot_rects(self) -> dict[Page, Any]:
@@ -138,7 +138,7 @@ class AccuracyView(Panel):
         """Draw the pages that have room, and the dots."""
         rects = self.page_rects()
         for page, rect in rects.items():
-            if len(rects) > 1:
+            if len(rects) > 1 and page != "scores":
                 painter.setFont(font(11, bold=True))
                 title = QtCore.QRectF(rect.left(), rect.top() - PAGE_TITLE, rect.width(), PAGE_TITLE - 4)
                 draw_text(painter, title, _page_words(page), self.theme.color("muted"), LEFT)

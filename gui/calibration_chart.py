@@ -9,7 +9,7 @@ from pyqtgraph.Qt import QtCore
 from necomimi.calibration import N_BINS, Reliability
 from necomimi.intervals import wilson
 
-from .chart import AXIS_WIDTH, Chart
+from .chart import AXIS_WIDTH, Chart, fitting
 from .language import tr
 from .panel import CENTRE, LEFT, RIGHT, draw_text, draw_words
 from .theme import Theme, font
@@ -54,7 +54,9 @@ def draw_calibration(painter: Any, rect: Any, reliability: Reliability, theme: T
     below = QtCore.QRectF(plot.left(), plot.bottom() + 3, plot.width(), LINE)
     draw_text(painter, below, "0", theme.color("muted"), LEFT)
     draw_text(painter, below, "100 %", theme.color("muted"), RIGHT)
-    draw_text(painter, below.adjusted(12, 0, -34, 0), tr("probability of the best label"), theme.color("muted"), CENTRE)
+    name = below.adjusted(14, 0, -38, 0)
+    text = fitting(painter, name, tr("probability of the best label"), tr("probability"))
+    draw_text(painter, name, text, theme.color("muted"), CENTRE)
     left = plot.right() + 14
     line = QtCore.QRectF(left, plot.top() - 4, rect.right() - left, 24)
     painter.setFont(font(18, bold=True))

@@ -9,7 +9,7 @@ from pyqtgraph.Qt import QtCore, QtGui
 from .panel import RIGHT, draw_text
 from .theme import Theme, font
 
-__all__ = ["AXIS_WIDTH", "Chart", "round_top"]
+__all__ = ["AXIS_WIDTH", "Chart", "fitting", "round_top"]
 
 AXIS_WIDTH = 38  # of the percentages at the left
 TOPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -61,6 +61,11 @@ class Chart:
         self.painter.setBrush(color)
         self.painter.drawEllipse(QtCore.QPointF(x, self.y(value)), 3.5, 3.5)
         self.painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
+
+
+def fitting(painter: Any, rect: Any, *texts: str) -> str:
+    """Return the first of some texts that has room in a QRectF, or nothing."""
+    return next((text for text in texts if painter.fontMetrics().horizontalAdvance(text) <= rect.width()), "")
 
 
 def round_top(value: float) -> float:

@@ -15,7 +15,7 @@ from .display_state import DisplayState
 from .imagined_view import stage_words
 from .language import tr
 from .mark import Mark
-from .panel import CENTRE, draw_text, readable
+from .panel import CENTRE, draw_text, readable, smooth_image
 from .theme import DARK, font
 
 __all__ = ["FADE_S", "HINT_S", "ExhibitionView"]
@@ -71,7 +71,7 @@ class ExhibitionView(QtWidgets.QWidget):
         self.mark: Mark | None = None
         self.now = 0.0
         self._places: dict[str, _Place] = {}
-        self._pixmaps: dict[tuple[tuple[str, int], int], Any] = {}  # by key and size: those on show
+        self._pixmaps: dict[tuple[tuple[str, int], int], tuple[_Picture, Any]] = {}  # by key and size: those on show
         self._hint_until: float | None = None
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setFocusPolicy(QtCore.Qt.FocusPolicy.StrongFocus)
@@ -208,7 +208,7 @@ class ExhibitionView(QtWidgets.QWidget):
         rects = self.picture_rects()
         side = round(next(iter(rects.values())).width() * self.devicePixelRatioF()) if rects else 0
         wanted = {(p.key, side) for place in self._places.values() for p in (place.picture, place.old_picture)}
-        self._pixmaps = {key: pixmap for key, pixmap in self._pixmaps.items() if key in wanted}
+        self._pixmaps = {key: held for key, held in self._pixmaps.items() if key in wanted}
         for name, rect in rects.items():
             place = self._places[name]
             if not rect.united(self.caption_rect(rect)).intersects(QtCore.QRectF(event.rect())):
@@ -243,27 +243,16 @@ class ExhibitionView(QtWidgets.QWidget):
             painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
             painter.setPen(QtCore.Qt.PenStyle.NoPen)
             pixels = picture.pixels
-            painter.setBrush(DARK.color("panel") if pixels is None else QtGui.QBrush(enlarged(pixels, side)))
+            painter.setBrush(DARK.color("panel") if pixels is None else _brush(pixels, side))
             painter.drawRoundedRect(QtCore.QRectF(0, 0, side, side), CORNER * side, CORNER * side)
             painter.end()
             pixmap.setDevicePixelRatio(self.devicePixelRatioF())
-            self._pixmaps[key] = pixmap
-        return self._pixmaps[key]
+            self._pixmaps[key] = picture, pixmap
+        return self._pixmaps[key][1]
 
 
-def enlarged(pixels: NDArray[np.uint8], side: int) -> Any:
-    """Return the middle square of a picture as a QImage of `side` pixels.
-
-    A small one is doubled again and again: each step smooths, so that the result shows neither squares nor the
-    stars of one single interpolation.
-    """
-    height, width, _ = pixels.shape
-    least = min(height, width)
-    top, left = (height - least) // 2, (width - least) // 2
-    square = np.ascontiguousarray(pixels[top : top + least, left : left + least])
-    image = QtGui.QImage(square.data, least, least, 3 * least, QtGui.QImage.Format.Format_RGB888)
-    image = image.convertToFormat(QtGui.QImage.Format.Format_RGB32)  # a copy: the array may go
+def _brush(pixels: NDArray[np.uint8], side: int) -> Any:
+    """Return a QBrush that paints a picture over a square of `side` pixels."""
     smooth = QtCore.Qt.TransformationMode.SmoothTransformation
-    while 2 * image.width() < side:
-        image = image.scaledToWidth(2 * image.width(), smooth)
-    return image.scaledToWidth(side, smooth)
+    whole = QtCore.Qt.AspectRatioMode.IgnoreAspectRatio
+    return QtGui.QBrush(smooth_image(pixels, side).scaled(side, side, whole, smooth))

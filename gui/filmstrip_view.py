@@ -20,8 +20,8 @@ GAP = 10  # between frames
 INNER = 2  # between the pictures of a frame
 CAPTION = 18
 TICK = 3
-STACKED = 40  # pixels that each picture of a frame must have for them to stand one above the other
-LEAST_WIDTH = 52  # of a frame: a label must be legible
+STACKED = 36  # pixels that each picture of a frame must have for them to stand one above the other
+LEAST_WIDTH = 60  # of a frame: a label must be legible
 WHEEL_STEP = 60  # eighths of a degree per frame: half a click
 DRAG = 4  # pixels, below which a press is a click
 
@@ -103,17 +103,24 @@ class FilmstripView(Panel):
         """Return the stages of which there are pictures in the history."""
         return tuple(sorted({stage for mark in self.state.history for stage in mark.pictures}))
 
-    def _side_and_width(self, n_pictures: int) -> tuple[int, int, bool]:
-        """Return the side of each picture, the width of a frame, and whether its pictures stand on each other."""
-        height = self.body().height() - CAPTION - TICK
-        high = int((height - (n_pictures - 1) * INNER) / n_pictures)
-        if high >= STACKED:
-            return high, max(high, LEAST_WIDTH), True
-        side = int(height)
-        return side, max(n_pictures * side + (n_pictures - 1) * INNER, LEAST_WIDTH), False
+    def _arrange(self, n_pictures: int) -> tuple[list[Any], int]:
+        """Return the QRectF of each picture within a frame, the shown one first, and the width of the frame.
+
+        They stand one above the other; where that made them too small, the painted ones at the right of the shown one.
+        """
+        height = int(self.body().height() - CAPTION - TICK)
+        side = (height - (n_pictures - 1) * INNER) // n_pictures
+        if side >= STACKED or n_pictures == 1:
+            width = max(side, LEAST_WIDTH)
+            left, pitch = (width - side) // 2, side + INNER
+            return [QtCore.QRectF(left, i * pitch, side, side) for i in range(n_pictures)], width
+        n_painted = n_pictures - 1
+        side = (height - (n_painted - 1) * INNER) // n_painted
+        painted = [QtCore.QRectF(height + INNER, i * (side + INNER), side, side) for i in range(n_painted)]
+        return [QtCore.QRectF(0, 0, height, height), *painted], height + INNER + side
 
     def _pitch(self) -> int:
-        return self._side_and_width(1 + len(self._stages()))[1] + GAP
+        return self._arrange(1 + len(self._stages()))[1] + GAP
 
     def _n_frames(self) -> int:
         """Return how many frames have room."""
@@ -154,9 +161,10 @@ class FilmstripView(Panel):
         hint = tr("scroll, or click one to see it again")
         return self.fitting(hint, "") if len(history) else ""
 
-    def _look(self, mark: Mark) -> tuple[int, int, str]:
-        """Return what changes with the look of a frame; answers and pictures are replaced, never changed."""
-        return id(mark.answer), id(mark.pictures), mark.verdict
+    def _look(self, mark: Mark) -> tuple[Any, ...]:
+        """Return what changes with the look of a frame."""
+        previews = tuple((stage, image.preview) for stage, image in mark.pictures.items())
+        return mark.event, mark.verdict, mark.answered_at, mark.painted_at, previews
 
     def paint(self, painter: Any, body: Any) -> None:
         """Draw the frames from their pixmaps, the border of the chosen one, and where another run began."""
@@ -178,7 +186,7 @@ class FilmstripView(Panel):
                 painter.drawRoundedRect(rect.adjusted(-4, -4, 4, 4), RADIUS, RADIUS)
             if place in self.state.history.run_starts:
                 painter.setPen(QtGui.QPen(self.theme.color("muted"), 1, QtCore.Qt.PenStyle.DashLine))
-                x = rect.left() - GAP / 2
+                x = rect.left() - GAP / 2 + 0.5
                 painter.drawLine(QtCore.QPointF(x, rect.top()), QtCore.QPointF(x, rect.bottom()))
         self._pixmaps = fresh
         if self._last is not None:
@@ -201,15 +209,11 @@ class FilmstripView(Panel):
         pixmap.fill(self.theme.color("panel"))
         painter = QtGui.QPainter(pixmap)
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-        side, width, stacked = self._side_and_width(1 + len(stages))
-        used = side if stacked else (1 + len(stages)) * (side + INNER) - INNER
+        places, width = self._arrange(1 + len(stages))
         pictures = [self.state.thumbnail(mark.event.label)]
         pictures += [mark.pictures[stage].pixels if stage in mark.pictures else None for stage in stages]
         is_refused = isinstance(mark.answer, Refusal)
-        for i, pixels in enumerate(pictures):
-            across, down = (0, i) if stacked else (i, 0)
-            left, top = (width - used) / 2 + across * (side + INNER), down * (side + INNER)
-            place = QtCore.QRectF(left, top, side, side)
+        for place, pixels in zip(places, pictures, strict=True):
             painter.setOpacity(0.35 if is_refused else 1.0)
             if pixels is not None:
                 draw_picture(painter, place, pixels)
@@ -218,7 +222,7 @@ class FilmstripView(Panel):
             painter.setBrush(self.theme.blend("line", 0.5))
             painter.drawRoundedRect(place, 4, 4)
             painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
-            if i == 0 and mark.event.label:
+            if place is places[0] and mark.event.label:
                 painter.setFont(font(10))
                 words = readable(self.state.class_of(mark.event.label))
                 draw_text(painter, place.adjusted(2, 0, -2, 0), words, self.theme.color("text"), CENTRE)

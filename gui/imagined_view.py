@@ -52,9 +52,11 @@ class ImaginedView(Panel):
     def words(self) -> str:
         """Return why there is no picture, where one is missed."""
         mark, state = self.mark, self.state
+        if mark is not None and mark.pictures:
+            return ""
         if not state.stages and state.n_decisions >= MANY:
             return tr("no pictures come: start them with\nnecomimi decode DECODER\n--generator embedded")
-        missed = mark is not None and not mark.pictures and self.now - mark.answered_at > PATIENCE_S
+        missed = mark is not None and self.now - mark.answered_at > PATIENCE_S
         return tr("no picture of this event") if missed else ""
 
     def age(self) -> str:

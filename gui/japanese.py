@@ -93,6 +93,8 @@ JAPANESE = {
     "decisions": "解読数",
     "95 % intervals · dashes: chance": "95 %区間 · 破線: 偶然",
     "a diagram stands here after {n} more scored decisions": "あと{n}件の採点で図が表示されます",
+    "dashes: chance": "破線: 偶然",
+    "probability": "確率",
     "probability of the best label": "第1候補の確率",
     "calibration error": "較正誤差",
     "upwards: share right": "縦軸: 正答の割合",

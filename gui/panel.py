@@ -12,12 +12,13 @@ from .display_state import DisplayState
 from .language import tr
 from .theme import Theme, font
 
-__all__ = ["Panel", "draw_picture", "draw_text", "draw_words", "readable"]
+__all__ = ["Panel", "draw_picture", "draw_text", "draw_words", "readable", "smooth_image"]
 
 RADIUS = 6
 MARGIN = 14
 TITLE_HEIGHT = 38
 PILL_HEIGHT = 17
+MUCH = 4  # times enlarged, a picture shows its pixels
 
 LEFT = QtCore.Qt.AlignmentFlag.AlignLeft | QtCore.Qt.AlignmentFlag.AlignVCenter
 RIGHT = QtCore.Qt.AlignmentFlag.AlignRight | QtCore.Qt.AlignmentFlag.AlignVCenter
@@ -42,21 +43,46 @@ def draw_words(painter: Any, rect: Any, text: str, color: Any) -> None:
     painter.drawText(rect, CENTRE | QtCore.Qt.TextFlag.TextWordWrap, text)
 
 
+def smooth_image(pixels: NDArray[np.uint8], width: float) -> Any:
+    """Return a picture, uint8 of shape (height, width, 3), as a QImage near `width` pixels, smooth at any size.
+
+    A small one is doubled again and again: each step smooths, so that neither squares nor the stars of one single
+    interpolation are to be seen; before much of that its own steps are smoothed. A large one is reduced to twice the
+    width at most.
+    """
+    height, n_columns, _ = pixels.shape
+    if width > MUCH * n_columns:
+        pixels = _soften(pixels)
+    pixels = np.ascontiguousarray(pixels)
+    image = QtGui.QImage(pixels.data, n_columns, height, 3 * n_columns, QtGui.QImage.Format.Format_RGB888)
+    image = image.convertToFormat(QtGui.QImage.Format.Format_RGB32)  # a copy: the array may go
+    smooth = QtCore.Qt.TransformationMode.SmoothTransformation
+    if n_columns > 2 * width:  # the painter's own smoothing takes four pixels into account, whatever the reduction
+        return image.scaledToWidth(max(1, 2 * int(width)), smooth)
+    while 3 * image.width() < 2 * width:
+        image = image.scaledToWidth(2 * image.width(), smooth)
+    return image
+
+
+def _soften(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture of which each pixel is the mean of itself, twice, and its neighbours, down and across."""
+    soft = pixels.astype(np.uint16)
+    for axis in (0, 1):
+        width = [(1, 1) if i == axis else (0, 0) for i in range(3)]
+        padded = np.pad(soft, width, mode="edge").swapaxes(0, axis)
+        soft = (padded[:-2] + 2 * padded[1:-1] + padded[2:]).swapaxes(0, axis)
+    return ((soft + 8) // 16).astype(np.uint8)
+
+
 def draw_picture(painter: Any, rect: Any, pixels: NDArray[np.uint8]) -> None:
     """Draw an RGB picture, uint8 of shape (height, width, 3), into `rect` with rounded corners."""
-    height, width, _ = pixels.shape
-    pixels = np.ascontiguousarray(pixels)
-    image = QtGui.QImage(pixels.data, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888)
-    if width > 2 * rect.width():  # the painter's own smoothing takes four pixels into account, whatever the reduction
-        smooth = QtCore.Qt.TransformationMode.SmoothTransformation
-        image = image.scaledToWidth(2 * int(rect.width()), smooth)
     path = QtGui.QPainterPath()
     radius = min(RADIUS, rect.width() / 10)
     path.addRoundedRect(rect, radius, radius)
     painter.save()
     painter.setClipPath(path)
     painter.setRenderHint(QtGui.QPainter.RenderHint.SmoothPixmapTransform)
-    painter.drawImage(rect, image)
+    painter.drawImage(rect, smooth_image(pixels, rect.width()))
     painter.restore()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pyqtgraph.Qt import QtCore
 
 from .accuracy import Accuracy, Repetitions, Score
-from .chart import AXIS_WIDTH, Chart, round_top
+from .chart import AXIS_WIDTH, Chart, fitting, round_top
 from .language import tr
 from .panel import CENTRE, LEFT, RIGHT, draw_text
 from .theme import Theme, font
@@ -89,4 +89,5 @@ def _draw_legend(painter: Any, line: Any, scores: tuple[Score, ...], theme: Them
         draw_text(painter, QtCore.QRectF(left + 12, line.top(), width + 2, line.height()), text, theme.color("muted"))
         left += width + 26
     rest = QtCore.QRectF(left, line.top(), line.right() - left, line.height())
-    draw_text(painter, rest, tr("95 % intervals · dashes: chance"), theme.color("muted"), RIGHT)
+    text = fitting(painter, rest, tr("95 % intervals · dashes: chance"), tr("dashes: chance"))
+    draw_text(painter, rest, text, theme.color("muted"), RIGHT)

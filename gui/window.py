@@ -76,6 +76,7 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self._n_places = 0  # for painted pictures
         self._shown_at = -DWELL_S
         self._is_past = False  # whether what is on show has been chosen from the last decisions
+        self._before: tuple[Any, Any] = (self.windowState(), None)  # and focus, before the exhibition
         self.setWindowTitle("necomimi")
         self.resize(1280, 800)
 
@@ -107,7 +108,7 @@ class ViewerWindow(QtWidgets.QMainWindow):
         All borders are movable. The exhibition lies behind.
         """
         parts = (self.traces, self.latency, self.filmstrip)
-        left = _splitter(QtCore.Qt.Orientation.Vertical, parts, (450, 160, 124))
+        left = _splitter(QtCore.Qt.Orientation.Vertical, parts, (430, 150, 152))
         pair = _splitter(QtCore.Qt.Orientation.Horizontal, (self.image, self.imagined), (1, 1))
         right = _splitter(QtCore.Qt.Orientation.Vertical, (pair, self.retrieval, self.accuracy), (276, 310, 144))
         whole = _splitter(QtCore.Qt.Orientation.Horizontal, (left, right), (900, 360))
@@ -248,6 +249,8 @@ class ViewerWindow(QtWidgets.QMainWindow):
             self._stack.setCurrentIndex(0)
             self.setWindowState(state)
             (focus or self.traces).setFocus()
+        if self.menuWidget() is not None:
+            self.menuWidget().setVisible(not on)
 
     def keyPressEvent(self, event: Any) -> None:
         """T changes between dark and light, C turns the page of accuracy, F11 exhibits the pictures, Q closes.
