@@ -1,14 +1,16 @@
-"""Score decisions as they come: Retrieval, truth -> top-1 and top-5 against chance."""
+"""Score decisions as they come: Retrieval, truth -> top-1 and top-5 against chance, by repetitions, calibration."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from necomimi.calibration import N_BINS, Reliability
 from necomimi.intervals import wilson
 
-__all__ = ["Accuracy", "Score"]
+__all__ = ["TOP_K", "Accuracy", "Repetitions", "Score"]
 
 TOP_K = 5
+MAX_GROUPS = 8  # numbers of presentations that are told apart; more of them fall into octaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,43 @@ class Score:
         return wilson(self.n_hits, self.n)
 
 
+@dataclass(frozen=True, slots=True)
+class Repetitions:
+    """Scores of the answers that rest on so many presentations.
+
+    Parameters
+    ----------
+    first, last : int
+        Presentations: from, to.
+    scores : tuple of Score
+    """
+
+    first: int
+    last: int
+    scores: tuple[Score, ...]
+
+
 @dataclass(slots=True)
 class _Tally:
-    n: int = 0
-    n_first: int = 0
-    n_five: int = 0
+    """Counts of decisions: by presentations behind the answer [all, right, right among five]; by confidence."""
+
+    counts: dict[int, list[int]] = field(default_factory=dict)
+    reliability: Reliability = field(default_factory=lambda: Reliability(2 * N_BINS))
+
+    def add(self, n_averaged: int, is_first: bool, is_among_five: bool, confidence: float) -> None:
+        counts = self.counts.setdefault(n_averaged, [0, 0, 0])
+        for i, found in enumerate((True, is_first, is_among_five)):
+            counts[i] += found
+        self.reliability.add(confidence, float(is_first))
+
+    def merge(self, other: _Tally) -> None:
+        for n_averaged, counts in other.counts.items():
+            known = self.counts.get(n_averaged, [0, 0, 0])
+            self.counts[n_averaged] = [a + b for a, b in zip(known, counts, strict=True)]
+        self.reliability.merge(other.reliability)
+
+    def total(self) -> list[int]:
+        return [sum(column) for column in zip(*self.counts.values(), strict=True)] or [0, 0, 0]
 
 
 class Accuracy:
@@ -62,13 +96,14 @@ class Accuracy:
     """
 
     def __init__(self, classes: tuple[str, ...] = ()) -> None:
-        self._given = frozenset(classes)
-        self._answered: set[str] = set()
-        self._tallies: dict[str, _Tally] = {}
+        self._classes = set(classes)
+        self._are_given = bool(classes)
+        self._sure = _Tally()  # events of known classes
+        self._doubtful: dict[str, _Tally] = {}  # by label: perhaps no class of the decoder
         self._k_given = TOP_K
         self.n_classes = len(classes)
 
-    def add(self, truth: str, labels: tuple[str, ...]) -> None:
+    def add(self, truth: str, labels: tuple[str, ...], confidence: float = 0.0, n_averaged: int = 1) -> None:
         """Enter a decision.
 
         Parameters
@@ -77,34 +112,73 @@ class Accuracy:
             The class that was shown.
         labels : tuple of str
             The answer, best first.
+        confidence : float
+            Probability of the best label.
+        n_averaged : int
+            Presentations behind the answer.
         """
-        tally = self._tallies.setdefault(truth, _Tally())
-        tally.n += 1
-        tally.n_first += truth == labels[0] if labels else False
-        tally.n_five += truth in labels[:TOP_K]
+        if not self._are_given:
+            for label in labels:
+                if label in self._doubtful:
+                    self._sure.merge(self._doubtful.pop(label))
+            self._classes.update(labels)
+        tally = self._sure if truth in self._classes else self._doubtful.setdefault(truth, _Tally())
+        tally.add(n_averaged, truth in labels[:1], truth in labels[:TOP_K], confidence)
         self._k_given = min(self._k_given, len(labels))
-        if not self._given:
-            self._answered.update(labels)
+
+    @property
+    def _knows_all(self) -> bool:
+        """Whether a label that is no known class is none at all."""
+        return self._are_given or 0 < self.n_classes <= len(self._classes)
 
     def knows(self, truth: str) -> bool:
         """Return whether events of this class are scored."""
-        if self._given:
-            return truth in self._given
-        complete = 0 < self.n_classes <= len(self._answered)
-        return truth in self._answered or not complete
+        return truth in self._classes or not self._knows_all
+
+    def _scored(self) -> _Tally:
+        """Return the counts of all events that are scored."""
+        if self._knows_all or not self._doubtful:
+            return self._sure
+        tally = _Tally()
+        for part in (self._sure, *self._doubtful.values()):
+            tally.merge(part)
+        return tally
+
+    @property
+    def has_five(self) -> bool:
+        """Whether being among the five best says anything: there are more classes, and as many labels in an answer."""
+        return self.n_classes > TOP_K and self._k_given >= TOP_K
+
+    def _scores_of(self, n: int, n_first: int, n_five: int) -> tuple[Score, ...]:
+        """Return top-1 and, where it says anything, top-5."""
+        first = Score(1, n_first, n, 1 / self.n_classes if self.n_classes else None)
+        return (first, Score(TOP_K, n_five, n, TOP_K / self.n_classes)) if self.has_five else (first,)
 
     def scores(self) -> tuple[Score, ...]:
         """Return top-1 and, where five labels are fewer than all and as many as were answered, top-5."""
-        known = [tally for truth, tally in self._tallies.items() if self.knows(truth)]
-        n = sum(tally.n for tally in known)
-        chance = 1 / self.n_classes if self.n_classes else None
-        scores = [Score(1, sum(tally.n_first for tally in known), n, chance)]
-        if self.n_classes > TOP_K and self._k_given >= TOP_K:
-            chance = TOP_K / self.n_classes
-            scores.append(Score(TOP_K, sum(tally.n_five for tally in known), n, chance))
-        return tuple(scores)
+        return self._scores_of(*self._scored().total())
+
+    def by_repetitions(self) -> tuple[Repetitions, ...]:
+        """Return the scores by the number of presentations behind an answer, few first.
+
+        Many different numbers fall into octaves: 1, 2, 3 to 4, 5 to 8, 9 to 16 and so on.
+        """
+        counts = self._scored().counts
+        groups: dict[tuple[int, int], _Tally] = {}
+        for n, row in counts.items():
+            octave = 1 << (n - 1).bit_length()  # the next power of two
+            span = (n, n) if len(counts) <= MAX_GROUPS else (octave // 2 + 1, octave)
+            groups.setdefault(span, _Tally()).counts[n] = row
+        return tuple(
+            Repetitions(first, last, self._scores_of(*groups[first, last].total())) for first, last in sorted(groups)
+        )
+
+    @property
+    def reliability(self) -> Reliability:
+        """Confidence of the best labels against how often they were right, in 30 bins."""
+        return self._scored().reliability
 
     @property
     def n_unknown(self) -> int:
         """Decisions on events whose label is no class of the decoder."""
-        return sum(tally.n for truth, tally in self._tallies.items() if not self.knows(truth))
+        return sum(tally.total()[0] for tally in self._doubtful.values()) if self._knows_all else 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -15,8 +13,11 @@ from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, S
 
 from .accuracy import TOP_K, Accuracy
 from .eeg_ring import EEGRing
+from .history import History, reduced
+from .language import tr
 from .latency import LatencyHistory
-from .mark import Mark
+from .mark import Mark, Verdict
+from .source import NO_EEG_S, SILENT_S, Source, describe_source
 
 __all__ = ["MAX_WINDOW_S", "NO_EEG_S", "DisplayState", "Source"]
 
@@ -24,27 +25,9 @@ logger = logging.getLogger(__name__)
 
 MAX_WINDOW_S = 20.0
 MAX_MARKS = 512
-MAX_PICTURED = 16  # events whose pictures are kept: more than come while one event is on show
-SILENT_S = 2.5  # the decoder sends a Status every second
-NO_EEG_S = 1.0
-LATE_S = 0.5
+MAX_PICTURED = 16  # events whose pictures are kept as they came: more than come while one event is on show
 NEW_RUN_S = 1.0  # a later event with a lower number is of another run
 BACKWARD_S = 1.0  # stamps that step back further than this begin another recording
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The state of what is being watched, in words.
-
-    Parameters
-    ----------
-    level : {"waiting", "live", "trouble"}
-    headline, detail : str
-    """
-
-    level: Literal["waiting", "live", "trouble"]
-    headline: str
-    detail: str
 
 
 class DisplayState:
@@ -62,6 +45,8 @@ class DisplayState:
     eeg : EEGRing or None
     marks : deque of Mark
         The newest events, in order of arrival.
+    history : History
+        The newest decisions, with small pictures; it outlives a run of the decoder.
     newest : Mark or None
         The newest event that has, or had, an answer.
     accuracy : Accuracy
@@ -82,6 +67,7 @@ class DisplayState:
         self.address = address
         self.eeg: EEGRing | None = None
         self.marks: deque[Mark] = deque(maxlen=MAX_MARKS)
+        self.history = History()
         self._pictured: deque[Mark] = deque()  # in order of arrival of their first picture
         self.version = 0
         self._heard_at: float | None = None
@@ -89,7 +75,7 @@ class DisplayState:
         self._begin_run()
 
     def _begin_run(self) -> None:
-        """Forget what belongs to one run of the decoder; the signal and the marks go on."""
+        """Forget what belongs to one run of the decoder; the signal, the marks and the history go on."""
         self.newest: Mark | None = None
         self.accuracy = Accuracy(self.gallery.classes if self.gallery is not None else ())
         self.latency = LatencyHistory()
@@ -97,8 +83,9 @@ class DisplayState:
         self._warnings: tuple[str, ...] = ()
         self.n_decisions = 0
         self.stages: tuple[str, ...] = ()
+        self.history.begin_run()
         while self._pictured:
-            self._pictured.pop().pictures = {}
+            self._put_away(self._pictured.popleft())
         self._by_code: dict[int, Mark] = {}
         self._last: Event | None = None  # the event with the highest code
         self._last_retrieved = -1  # the highest code with a final answer
@@ -116,8 +103,8 @@ class DisplayState:
                 self._update_decision(record, arrived)
             case Refusal():
                 mark = self._mark(record.event)
-                mark.verdict, mark.answer, mark.answered_at = "refused", record, arrived
-                self.n_decisions += 1
+                mark.answer, mark.answered_at = record, arrived
+                self._settle(mark, "refused")
             case GeneratedImage():
                 self._update_picture(record, arrived)
             case Status():
@@ -171,29 +158,41 @@ class DisplayState:
     def _score(self, mark: Mark, decision: Retrieval) -> None:
         """Enter a final answer: judge it where the truth is known, and remember how long it took."""
         self.latency.add(mark.answered_at, decision.latency_ms)
-        self.n_decisions += 1
         self._last_retrieved = max(self._last_retrieved, mark.event.code)
         truth = self.class_of(mark.event.label)
         if truth:
-            self.accuracy.add(truth, decision.labels)
+            confidence = float(decision.scores[0]) if decision.labels else 0.0
+            self.accuracy.add(truth, decision.labels, confidence, decision.n_averaged)
         if not truth or not self.accuracy.knows(truth):
-            mark.verdict = "unscored"
-        elif decision.labels and decision.labels[0] == truth:
-            mark.verdict = "hit"
+            self._settle(mark, "unscored")
+        elif truth in decision.labels[:1]:
+            self._settle(mark, "hit")
         else:
-            mark.verdict = "five" if self.shows_five and truth in decision.labels[:TOP_K] else "miss"
+            self._settle(mark, "five" if self.shows_five and truth in decision.labels[:TOP_K] else "miss")
+
+    def _settle(self, mark: Mark, verdict: Verdict) -> None:
+        """Enter what became of an event."""
+        mark.verdict = verdict
+        self.n_decisions += 1
+        if mark.place is None:
+            self.history.add(mark)
 
     def _update_picture(self, image: GeneratedImage, arrived: float) -> None:
         """Enter a picture of an event that is known; others are of a run that is over, or older than this window."""
         mark = self._by_code.get(image.event.code)
         if mark is None or mark.event != image.event:
             return
-        if not mark.pictures:
+        if mark not in self._pictured:
             self._pictured.append(mark)
             if len(self._pictured) > MAX_PICTURED:
-                self._pictured.popleft().pictures = {}
+                self._put_away(self._pictured.popleft())
         mark.take_picture(image, arrived)
         self.stages = tuple(sorted({*self.stages, image.stage}))
+
+    def _put_away(self, mark: Mark) -> None:
+        """Keep small pictures of an event that is no longer among the newest; none if it was never decided."""
+        decided = mark.place is not None
+        mark.pictures = {stage: reduced(image) for stage, image in mark.pictures.items()} if decided else {}
 
     def _update_status(self, status: Status) -> None:
         """Enter the decoder's own account; counters that went back mean that it was started again."""
@@ -232,7 +231,7 @@ class DisplayState:
     @property
     def shows_five(self) -> bool:
         """Whether being among the five best says anything: with five classes or fewer it does not."""
-        return len(self.accuracy.scores()) > 1
+        return self.accuracy.has_five
 
     def class_of(self, label: str) -> str:
         """Return the class that an event's label stands for: a picture's file stem stands for the picture's class."""
@@ -255,7 +254,7 @@ class DisplayState:
         """Whose pictures these are, where the licence asks for it."""
         gallery = self.gallery
         embedded = gallery is not None and gallery.thumbnails is not None and gallery.space.startswith("embedded")
-        return "Graphics: Twemoji, CC BY 4.0" if embedded else ""
+        return tr("Graphics: Twemoji, CC BY 4.0") if embedded else ""
 
     def warnings(self, now: float) -> list[str]:
         """Return what needs a person at `now` (s, LSL clock): the decoder's warnings, and a gallery that is not its."""
@@ -263,7 +262,8 @@ class DisplayState:
         found = [] if is_silent else list(self._warnings)
         n_classes = self.status.n_classes if self.status is not None else 0
         if self.gallery is not None and n_classes not in (0, len(self.gallery.classes)):
-            found.append(f"this gallery has {len(self.gallery.classes)} classes, the decoder's {n_classes}")
+            n = len(self.gallery.classes)
+            found.append(tr("this gallery has {n} classes, the decoder's {m}", n=n, m=n_classes))
         return found
 
     def eeg_silence(self, now: float) -> float | None:
@@ -272,28 +272,5 @@ class DisplayState:
 
     def source(self, now: float) -> Source:
         """Return the state of what is watched at `now` (s, LSL clock), in words."""
-        if self._heard_at is None:
-            return Source("waiting", "waiting for the decoder", "start one with: necomimi decode DECODER")
-        silence = now - self._heard_at
-        if silence > SILENT_S:
-            return Source(
-                "trouble", f"no data for {silence:.0f} s", "the decoder is silent; waiting for it to come back"
-            )
-        status = self.status
-        if status is not None and status.state != "LIVE":
-            level: Literal["waiting", "trouble"] = "waiting" if self._eeg_at is None else "trouble"
-            return Source(level, f"source {status.state.lower()}", status.message)
-        eeg_silence = self.eeg_silence(now)
-        if eeg_silence is None or self.eeg is None or self.eeg.newest is None:
-            return Source("waiting", "waiting for EEG", "the decoder is there, no samples yet")
-        if eeg_silence > NO_EEG_S:
-            return Source("trouble", f"no EEG for {eeg_silence:.0f} s", "the decoder is there, its source is silent")
-        age = now - self.eeg.newest
-        if age > LATE_S:
-            return Source("trouble", f"EEG is {age:.1f} s old", "the decoder or this window does not keep up")
-        info = self.eeg.info
-        detail = f"{info.name} · {len(info.ch_names)} channels · {info.sfreq:g} Hz"
-        if status is not None and (status.drift_ppm or status.jitter_ms):
-            drift = f"{round(status.drift_ppm):+d}".replace("-", "−")  # of a whole number: there is no −0
-            detail += f" · drift {drift} ppm · jitter {status.jitter_ms:.1f} ms"
-        return Source("live", "live", detail)
+        silence = None if self._heard_at is None else now - self._heard_at
+        return describe_source(now, silence, self.eeg_silence(now), self.status, self.eeg)

@@ -47,7 +47,7 @@ class HeadView(Panel):
     """
 
     def __init__(self, state: DisplayState, theme: Theme) -> None:
-        super().__init__(tr("Scalp"), state, theme)
+        super().__init__("Scalp", state, theme)
         self.shows_alpha = False
         self.latency: float | None = None  # s from the onset; None follows the largest response
         self._hovered: float | None = None
@@ -61,6 +61,11 @@ class HeadView(Panel):
         self._judged_at = -np.inf
         self.setMinimumSize(300, 160)
         self.setMouseTracking(True)
+
+    @property
+    def title(self) -> str:
+        """What stands at the left end of the title line, in the language in use."""
+        return tr("Scalp")
 
     @property
     def evoked(self) -> Evoked | None:

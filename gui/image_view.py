@@ -7,6 +7,7 @@ from typing import Any
 from pyqtgraph.Qt import QtCore
 
 from .display_state import DisplayState
+from .language import tr
 from .mark import Mark
 from .panel import CENTRE, LEFT, MARGIN, Panel, draw_picture, draw_text, draw_words, readable
 from .theme import Theme, font
@@ -29,6 +30,11 @@ class ImageView(Panel):
         self._age = ""
         self.setMinimumSize(176, 130)  # whose the pictures are must be legible
 
+    @property
+    def title(self) -> str:
+        """Return the title in the language that is spoken."""
+        return tr("Shown")
+
     def show_mark(self, mark: Mark | None) -> None:
         """Show an event."""
         self.mark = mark
@@ -37,7 +43,7 @@ class ImageView(Panel):
     def advance(self, now: float) -> None:
         """Say how old the answer is at `now` (s, LSL clock), once it is old."""
         age = 0.0 if self.mark is None else now - self.mark.answered_at
-        text = f"{age:.0f} s ago" if age > OLD_S else ""
+        text = tr("{n:.0f} s ago", n=age) if age > OLD_S else ""
         if text != self._age:
             self._age = text
             self.update()
@@ -46,10 +52,10 @@ class ImageView(Panel):
         """Return the number of the event, and, once it is old and where there is room, its age."""
         if self.mark is None:
             return ""
-        event = f"event {self.mark.event.code}"
+        event = tr("event {code}", code=self.mark.event.code)
         if not self._age:
             return event
-        return self.fitting(f"{event}   ·   decoded {self._age}", f"{event} · {self._age}", event)
+        return self.fitting(f"{event}   ·   " + tr("decoded {age}", age=self._age), f"{event} · {self._age}", event)
 
     def _is_wide(self) -> bool:
         """Return whether the label stands beside the picture rather than below."""
@@ -69,7 +75,8 @@ class ImageView(Panel):
         """Draw the picture, its label, and whose it is."""
         theme = self.theme
         if self.mark is None or not self.mark.event.label:
-            words = "nothing decoded yet" if self.mark is None else "no markers: what is seen is not known"
+            unknown = tr("no markers: what is seen is not known")
+            words = tr("nothing decoded yet") if self.mark is None else unknown
             painter.setFont(font(12))
             draw_words(painter, body, words, theme.color("muted"))
             return

@@ -8,18 +8,17 @@ from pyqtgraph.Qt import QtCore
 
 from .display_state import DisplayState
 from .image_view import ATTRIBUTION_HEIGHT, LABEL_HEIGHT, MAX_SIDE
+from .language import tr
 from .mark import Mark
 from .panel import CENTRE, RADIUS, Panel, draw_picture, draw_text, draw_words
 from .theme import Theme, font
 
-__all__ = ["ImaginedView"]
+__all__ = ["ImaginedView", "stage_words"]
 
 SPACE = 8  # between two pictures
 OLD_S = 2.0
 PATIENCE_S = 1.0  # from an answer until its picture is missed
 MANY = 5  # decisions of a run without a picture: there is no painter
-STAGES = {"one-stage": "one stage", "two-stage": "two stages"}
-GENERATORS = {"embedded": "a small decoder of a small picture world"}
 
 
 class ImaginedView(Panel):
@@ -33,6 +32,11 @@ class ImaginedView(Panel):
         self.mark: Mark | None = None
         self.now = 0.0
         self.setMinimumSize(228, 180)  # the words for the embedded generator must be legible, the pictures seen
+
+    @property
+    def title(self) -> str:
+        """Return the title in the language that is spoken."""
+        return tr("Imagined")
 
     def show_mark(self, mark: Mark | None) -> None:
         """Show what was painted of an event so far."""
@@ -49,24 +53,29 @@ class ImaginedView(Panel):
     def words(self) -> str:
         """Return why there is no picture, where one is missed."""
         mark, state = self.mark, self.state
+        if mark is not None and mark.pictures:
+            return ""
         if not state.stages and state.n_decisions >= MANY:
-            return "no pictures come: start them with\nnecomimi decode DECODER\n--generator embedded"
-        missed = mark is not None and not mark.pictures and self.now - mark.answered_at > PATIENCE_S
-        return "no picture of this event" if missed else ""
+            return tr("no pictures come: start them with\nnecomimi decode DECODER\n--generator embedded")
+        missed = mark is not None and self.now - mark.answered_at > PATIENCE_S
+        return tr("no picture of this event") if missed else ""
 
     def age(self) -> str:
         """Return how old the pictures are, once they are old."""
         past = self.now - self.mark.painted_at if self.mark is not None and self.mark.pictures else 0.0
-        return f"{past:.0f} s ago" if past > OLD_S else ""
+        return tr("{n:.0f} s ago", n=past) if past > OLD_S else ""
 
     def subtitle(self) -> str:
         """Return the number of the event."""
-        return "" if self.mark is None else f"event {self.mark.event.code}"
+        return "" if self.mark is None else tr("event {code}", code=self.mark.event.code)
 
     def picture_rects(self) -> dict[str, Any]:
-        """Return the QRectF of the square of each stage that comes in this run, side by side in the middle."""
+        """Return the QRectF of the square of each stage that comes in this run, or came of this event.
+
+        They stand side by side in the middle.
+        """
         body = self.body()
-        stages = self.state.stages
+        stages = sorted({*self.state.stages, *(self.mark.pictures if self.mark is not None else ())})
         if not stages:
             return {}
         width = (body.width() - (len(stages) - 1) * SPACE) / len(stages)
@@ -81,8 +90,8 @@ class ImaginedView(Panel):
         assert self.mark is not None
         image = self.mark.pictures[stage]
         delay = image.latency_ms.get("after_retrieval")
-        note = self.age() or ("preview" if image.preview else "" if delay is None else f"{delay:.0f} ms")
-        return STAGES[stage], note
+        note = self.age() or (tr("preview") if image.preview else "" if delay is None else f"{delay:.0f} ms")
+        return stage_words(stage), note
 
     def paint(self, painter: Any, body: Any) -> None:
         """Draw the pictures, what each comes from, and by what they were painted."""
@@ -103,7 +112,7 @@ class ImaginedView(Panel):
         for image in list(pictures.values())[:1]:
             painter.setFont(font(10))
             line = QtCore.QRectF(body.left(), body.bottom() - ATTRIBUTION_HEIGHT + 4, body.width(), ATTRIBUTION_HEIGHT)
-            name = GENERATORS.get(image.generator, image.generator)
+            name = tr("a small decoder of a small picture world") if image.generator == "embedded" else image.generator
             draw_text(painter, line, name, theme.color("muted"), CENTRE)
 
     def _draw_caption(self, painter: Any, picture: Any, stage: str) -> None:
@@ -117,3 +126,8 @@ class ImaginedView(Panel):
             both = text
         color = self.theme.color("muted" if self.mark.pictures[stage].preview else "text")
         draw_text(painter, line, both, color, CENTRE)
+
+
+def stage_words(stage: str) -> str:
+    """Return in words what a picture was painted from."""
+    return tr("one stage") if stage == "one-stage" else tr("two stages")

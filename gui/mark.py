@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
+from necomimi.records import Event, GeneratedImage, Reason, Refusal, Retrieval
 
-__all__ = ["Mark", "Verdict"]
+from .language import tr
+
+__all__ = ["Mark", "Verdict", "reason_words"]
 
 Verdict = Literal["pending", "hit", "five", "miss", "unscored", "refused"]
 
@@ -31,6 +33,8 @@ class Mark:
         What was painted of it, by stage: the finest there is. Another mapping takes its place when that changes.
     painted_at : float
         When the newest of them arrived, seconds on the LSL clock.
+    place : int or None
+        Where it stands in the `History`, once it is decided.
     """
 
     event: Event
@@ -39,6 +43,7 @@ class Mark:
     answered_at: float = 0.0
     pictures: Mapping[str, GeneratedImage] = field(default_factory=dict)
     painted_at: float = 0.0
+    place: int | None = None
 
     def yields_to(self, retrieval: Retrieval) -> bool:
         """Return whether an answer knows more of this event than the one that is here, or is the final one."""
@@ -53,3 +58,28 @@ class Mark:
         if known is None or known.preview or not image.preview:
             self.pictures = {**self.pictures, image.stage: image}
             self.painted_at = arrived
+
+
+def reason_words(reason: Reason) -> str:
+    """Return the reason of a refusal in the language that is spoken."""
+    match reason:
+        case "gap":
+            return tr("gap")
+        case "reconnect":
+            return tr("reconnect")
+        case "seam":
+            return tr("seam")
+        case "overrun":
+            return tr("overrun")
+        case "late":
+            return tr("late")
+        case "incomplete":
+            return tr("incomplete")
+        case "flat":
+            return tr("flat")
+        case "non-finite":
+            return tr("non-finite")
+        case "amplitude":
+            return tr("amplitude")
+        case "reference lost":
+            return tr("reference lost")

@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from .display_state import DisplayState
+from .language import tr
 from .theme import Theme, font
 
-__all__ = ["Panel", "draw_picture", "draw_text", "draw_words", "readable"]
+__all__ = ["Panel", "draw_picture", "draw_text", "draw_words", "readable", "smooth_image"]
 
 RADIUS = 6
 MARGIN = 14
 TITLE_HEIGHT = 38
+PILL_HEIGHT = 17
+MUCH = 4  # times enlarged, a picture shows its pixels
 
 LEFT = QtCore.Qt.AlignmentFlag.AlignLeft | QtCore.Qt.AlignmentFlag.AlignVCenter
 RIGHT = QtCore.Qt.AlignmentFlag.AlignRight | QtCore.Qt.AlignmentFlag.AlignVCenter
@@ -40,21 +43,46 @@ def draw_words(painter: Any, rect: Any, text: str, color: Any) -> None:
     painter.drawText(rect, CENTRE | QtCore.Qt.TextFlag.TextWordWrap, text)
 
 
+def smooth_image(pixels: NDArray[np.uint8], width: float) -> Any:
+    """Return a picture, uint8 of shape (height, width, 3), as a QImage near `width` pixels, smooth at any size.
+
+    A small one is doubled again and again: each step smooths, so that neither squares nor the stars of one single
+    interpolation are to be seen; before much of that its own steps are smoothed. A large one is reduced to twice the
+    width at most.
+    """
+    height, n_columns, _ = pixels.shape
+    if width > MUCH * n_columns:
+        pixels = _soften(pixels)
+    pixels = np.ascontiguousarray(pixels)
+    image = QtGui.QImage(pixels.data, n_columns, height, 3 * n_columns, QtGui.QImage.Format.Format_RGB888)
+    image = image.convertToFormat(QtGui.QImage.Format.Format_RGB32)  # a copy: the array may go
+    smooth = QtCore.Qt.TransformationMode.SmoothTransformation
+    if n_columns > 2 * width:  # the painter's own smoothing takes four pixels into account, whatever the reduction
+        return image.scaledToWidth(max(1, 2 * int(width)), smooth)
+    while 3 * image.width() < 2 * width:
+        image = image.scaledToWidth(2 * image.width(), smooth)
+    return image
+
+
+def _soften(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture of which each pixel is the mean of itself, twice, and its neighbours, down and across."""
+    soft = pixels.astype(np.uint16)
+    for axis in (0, 1):
+        width = [(1, 1) if i == axis else (0, 0) for i in range(3)]
+        padded = np.pad(soft, width, mode="edge").swapaxes(0, axis)
+        soft = (padded[:-2] + 2 * padded[1:-1] + padded[2:]).swapaxes(0, axis)
+    return ((soft + 8) // 16).astype(np.uint8)
+
+
 def draw_picture(painter: Any, rect: Any, pixels: NDArray[np.uint8]) -> None:
     """Draw an RGB picture, uint8 of shape (height, width, 3), into `rect` with rounded corners."""
-    height, width, _ = pixels.shape
-    pixels = np.ascontiguousarray(pixels)
-    image = QtGui.QImage(pixels.data, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888)
-    if width > 2 * rect.width():  # the painter's own smoothing takes four pixels into account, whatever the reduction
-        smooth = QtCore.Qt.TransformationMode.SmoothTransformation
-        image = image.scaledToWidth(2 * int(rect.width()), smooth)
     path = QtGui.QPainterPath()
     radius = min(RADIUS, rect.width() / 10)
     path.addRoundedRect(rect, radius, radius)
     painter.save()
     painter.setClipPath(path)
     painter.setRenderHint(QtGui.QPainter.RenderHint.SmoothPixmapTransform)
-    painter.drawImage(rect, image)
+    painter.drawImage(rect, smooth_image(pixels, rect.width()))
     painter.restore()
 
 
@@ -76,8 +104,8 @@ class Panel(QtWidgets.QWidget):
         self.name = name
         self.state = state
         self.theme = theme
+        self.is_past = False
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setAccessibleName(self.title)
 
     @property
     def title(self) -> str:
@@ -89,6 +117,11 @@ class Panel(QtWidgets.QWidget):
         self.theme = theme
         self.update()
 
+    def showEvent(self, event: Any) -> None:
+        """Name the panel for those who do not see it."""
+        self.setAccessibleName(self.title)
+        super().showEvent(event)
+
     def changeEvent(self, event: Any) -> None:
         """Say everything again when the language has changed."""
         if event.type() == QtCore.QEvent.Type.LanguageChange:
@@ -96,13 +129,27 @@ class Panel(QtWidgets.QWidget):
             self.update()
         super().changeEvent(event)
 
+    def set_past(self, is_past: bool) -> None:
+        """Mark what is on show as a thing of the past, which a person has chosen, or as live."""
+        if is_past != self.is_past:
+            self.is_past = is_past
+            self.update()
+
+    def title_width(self) -> float:
+        """Return the pixels that the title takes with what stands beside it."""
+        width = QtGui.QFontMetrics(font(13, bold=True)).horizontalAdvance(self.title)
+        return float(width + (self._pill_width() + 10 if self.is_past else 0))
+
+    def _pill_width(self) -> int:
+        return int(QtGui.QFontMetrics(font(11, bold=True)).horizontalAdvance(tr("past"))) + 16
+
     def subtitle(self) -> str:
         """Return what stands at the right end of the title line."""
         return ""
 
     def fitting(self, *texts: str) -> str:
         """Return the first of some subtitles that has room beside the title, or the last."""
-        used = QtGui.QFontMetrics(font(13, bold=True)).horizontalAdvance(self.title) + 3 * MARGIN
+        used = self.title_width() + 3 * MARGIN
         metrics = QtGui.QFontMetrics(font(11))
         return next((text for text in texts if used + metrics.horizontalAdvance(text) <= self.width()), texts[-1])
 
@@ -121,13 +168,30 @@ class Panel(QtWidgets.QWidget):
         painter.fillRect(self.rect(), self.theme.color("window"))
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(self.theme.color("panel"))
-        painter.drawRoundedRect(QtCore.QRectF(self.rect()), RADIUS, RADIUS)
+        card = QtCore.QRectF(self.rect())
+        painter.drawRoundedRect(card, RADIUS, RADIUS)
         line = QtCore.QRectF(MARGIN, 0, self.width() - 2 * MARGIN, TITLE_HEIGHT)
         painter.setFont(font(13, bold=True))
         draw_text(painter, line, self.title, self.theme.color("text"))
-        used = painter.fontMetrics().horizontalAdvance(self.title) + MARGIN
+        if self.is_past:
+            self._draw_past(painter, card, line)
         painter.setFont(font(11))
-        draw_text(painter, line.adjusted(used, 0, 0, 0), self.subtitle(), self.theme.color("muted"), RIGHT)
+        line.setLeft(line.left() + self.title_width() + MARGIN)
+        draw_text(painter, line, self.subtitle(), self.theme.color("muted"), RIGHT)
         painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
         self.paint(painter, self.body())
         painter.end()
+
+    def _draw_past(self, painter: Any, card: Any, line: Any) -> None:
+        """Draw a border of the accent colour around the card, and the word beside the title."""
+        width = self._pill_width()
+        left = line.left() + painter.fontMetrics().horizontalAdvance(self.title) + 10
+        pill = QtCore.QRectF(left, line.center().y() - PILL_HEIGHT / 2, width, PILL_HEIGHT)
+        painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
+        painter.setPen(QtGui.QPen(self.theme.color("accent"), 2))
+        painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), RADIUS, RADIUS)
+        painter.setPen(QtCore.Qt.PenStyle.NoPen)
+        painter.setBrush(self.theme.color("accent"))
+        painter.drawRoundedRect(pill, PILL_HEIGHT / 2, PILL_HEIGHT / 2)
+        painter.setFont(font(11, bold=True))
+        draw_text(painter, pill, tr("past"), self.theme.color("panel"), CENTRE)

@@ -10,7 +10,8 @@ from necomimi.records import Refusal, Retrieval
 
 from .accuracy import TOP_K
 from .display_state import DisplayState
-from .mark import Mark
+from .language import tr
+from .mark import Mark, reason_words
 from .panel import CENTRE, LEFT, RIGHT, Panel, draw_picture, draw_text, readable
 from .theme import Theme, font
 
@@ -18,7 +19,7 @@ __all__ = ["RetrievalView"]
 
 FOOT_HEIGHT = 22
 MAX_ROW_HEIGHT = 62
-SURE_WIDTH = 36
+SURE_PADDING = 12
 FIGURE_WIDTH = 62  # of a percentage
 PROVISIONAL = 0.65  # opacity of an answer that is not the last one
 
@@ -33,6 +34,11 @@ class RetrievalView(Panel):
         super().__init__("Read from the EEG", state, theme)
         self.mark: Mark | None = None
         self.setMinimumSize(290, 190)
+
+    @property
+    def title(self) -> str:
+        """Return the title in the language that is spoken."""
+        return tr("Read from the EEG")
 
     def show_mark(self, mark: Mark | None) -> None:
         """Show what was said of an event."""
@@ -50,11 +56,12 @@ class RetrievalView(Panel):
         decision, n_classes = self.decision, self.state.accuracy.n_classes
         n_averaged, until = (1, None) if decision is None else (decision.n_averaged, decision.until)
         if until is not None:
-            after = f"after {1e3 * until:.0f} ms"
-            return f"mean of {n_averaged}, {after}" if n_averaged > 1 else after
+            if n_averaged > 1:
+                return tr("mean of {n}, after {ms:.0f} ms", n=n_averaged, ms=1e3 * until)
+            return tr("after {ms:.0f} ms", ms=1e3 * until)
         if n_averaged > 1:
-            return f"mean of {n_averaged} presentations"
-        return f"of {n_classes} classes" if n_classes else ""
+            return tr("mean of {n} presentations", n=n_averaged)
+        return tr("of {n} classes", n=n_classes) if n_classes else ""
 
     def row_rects(self) -> list[Any]:
         """Return one QRectF per label."""
@@ -88,22 +95,25 @@ class RetrievalView(Panel):
             self._draw_row(painter, row, label, float(score), label == truth, decision.sure and i == 0)
         if truth and truth not in decision.labels[:TOP_K]:
             known = self.state.accuracy.knows(truth)
-            remark = "is not among these" if known else "is no class of this decoder"
+            name = readable(truth)
+            others = tr("{label} is no class of this decoder", label=name)
+            remark = tr("{label} is not among these", label=name) if known else others
             painter.setFont(font(11))
             line = QtCore.QRectF(body.left(), body.bottom() - FOOT_HEIGHT + 6, body.width(), FOOT_HEIGHT)
-            draw_text(painter, line, f"{readable(truth)} {remark}", theme.color("muted"), LEFT)
+            draw_text(painter, line, remark, theme.color("muted"), LEFT)
 
     def _draw_words(self, painter: Any, body: Any) -> None:
         """Say that nothing has been decoded, or was refused and why."""
         refusal = None if self.mark is None else self.mark.answer
         if not isinstance(refusal, Refusal):
             painter.setFont(font(12))
-            draw_text(painter, body, "nothing decoded yet", self.theme.color("muted"), CENTRE)
+            draw_text(painter, body, tr("nothing decoded yet"), self.theme.color("muted"), CENTRE)
             return
         middle = body.center().y()
         painter.setFont(font(16))
         line = QtCore.QRectF(body.left(), middle - 26, body.width(), 24)
-        draw_text(painter, line, f"refused: {refusal.reason}", self.theme.color("trouble"), CENTRE)
+        words = tr("refused: {reason}", reason=reason_words(refusal.reason))
+        draw_text(painter, line, words, self.theme.color("trouble"), CENTRE)
         painter.setFont(font(12))
         draw_text(painter, line.translated(0, 26), refusal.detail, self.theme.color("muted"), CENTRE)
 
@@ -121,11 +131,13 @@ class RetrievalView(Panel):
         painter.setFont(font(12 if low else 13, bold=right))
         draw_text(painter, baseline, f"{100 * score:.1f} %", theme.color("accent" if right else "muted"), RIGHT)
         text = f"{readable(label)}  ✓" if right else readable(label)
-        words = baseline.adjusted(0, 0, -FIGURE_WIDTH - (SURE_WIDTH + 8 if sure else 0), 0)
+        metrics = QtGui.QFontMetrics(font(11, bold=True))
+        sure_width = metrics.horizontalAdvance(tr("sure")) + SURE_PADDING
+        words = baseline.adjusted(0, 0, -FIGURE_WIDTH - (sure_width + 8 if sure else 0), 0)
         draw_text(painter, words, text, theme.color("accent" if right else "text"), LEFT)
         if sure:
             left = words.left() + min(painter.fontMetrics().horizontalAdvance(text), words.width()) + 8
-            self._draw_sure(painter, QtCore.QRectF(left, words.center().y() - 8, SURE_WIDTH, 16))
+            self._draw_sure(painter, QtCore.QRectF(left, words.center().y() - 8, sure_width, 16))
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(theme.color("line"))
         painter.drawRoundedRect(bar, 2.5, 2.5)
@@ -146,4 +158,4 @@ class RetrievalView(Panel):
         painter.setBrush(self.theme.color("accent"))
         painter.drawRoundedRect(box, 8, 8)
         painter.setFont(font(11, bold=True))
-        draw_text(painter, box, "sure", self.theme.color("panel"), CENTRE)
+        draw_text(painter, box, tr("sure"), self.theme.color("panel"), CENTRE)

@@ -15,6 +15,8 @@ from necomimi.records import GeneratedImage, Refusal, Retrieval
 
 from .accuracy_view import AccuracyView
 from .display_state import DisplayState
+from .exhibition import ExhibitionView
+from .filmstrip_view import FilmstripView
 from .header_view import HeaderView
 from .image_view import ATTRIBUTION_HEIGHT, LABEL_HEIGHT, MAX_SIDE, ImageView
 from .imagined_view import SPACE, ImaginedView
@@ -73,6 +75,8 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self._seen: Mark | None = None  # the newest event of which a picture has been on show
         self._n_places = 0  # for painted pictures
         self._shown_at = -DWELL_S
+        self._is_past = False  # whether what is on show has been chosen from the last decisions
+        self._before: tuple[Any, Any] = (self.windowState(), None)  # and focus, before the exhibition
         self.setWindowTitle("necomimi")
         self.resize(1280, 800)
 
@@ -84,8 +88,10 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self.imagined.hide()
         self.retrieval = RetrievalView(state, theme)
         self.accuracy = AccuracyView(state, theme)
+        self.filmstrip = FilmstripView(state, theme)
+        self.exhibition = ExhibitionView(state)
         self._views = (
-            *(self.header, self.traces, self.latency),
+            *(self.header, self.traces, self.latency, self.filmstrip),
             *(self.image, self.imagined, self.retrieval, self.accuracy),
         )
         self._lay_out()
@@ -97,8 +103,12 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self._draw_timer.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
 
     def _lay_out(self) -> None:
-        """Put traces over latency at the left; pictures, answer and accuracy at the right; all borders movable."""
-        left = _splitter(QtCore.Qt.Orientation.Vertical, (self.traces, self.latency), (560, 170))
+        """Put traces, latency and the last decisions at the left; pictures, answer and accuracy at the right.
+
+        All borders are movable. The exhibition lies behind.
+        """
+        parts = (self.traces, self.latency, self.filmstrip)
+        left = _splitter(QtCore.Qt.Orientation.Vertical, parts, (430, 150, 152))
         pair = _splitter(QtCore.Qt.Orientation.Horizontal, (self.image, self.imagined), (1, 1))
         right = _splitter(QtCore.Qt.Orientation.Vertical, (pair, self.retrieval, self.accuracy), (276, 310, 144))
         whole = _splitter(QtCore.Qt.Orientation.Horizontal, (left, right), (900, 360))
@@ -114,7 +124,10 @@ class ViewerWindow(QtWidgets.QMainWindow):
         rows.setSpacing(0)
         rows.addWidget(self.header)
         rows.addWidget(whole, 1)
-        self.setCentralWidget(page)
+        self._stack = QtWidgets.QStackedWidget()
+        self._stack.addWidget(page)
+        self._stack.addWidget(self.exhibition)
+        self.setCentralWidget(self._stack)
 
     def _make_room(self, n_places: int) -> None:
         """Open the panel of painted pictures, or widen it; the right column grows as far as the window allows.
@@ -158,21 +171,26 @@ class ViewerWindow(QtWidgets.QMainWindow):
             self.latency.advance(now)
             self.image.advance(now)
             self.imagined.advance(now)
+            self.filmstrip.advance(now)
             if self.state.version != self._drawn_version:
                 self._drawn_version = self.state.version
                 self.accuracy.update()
         if len(self.state.stages) > self._n_places:
             self._make_room(len(self.state.stages))
         self._show(self._choose(now), now)
+        self.exhibition.advance(now)
 
     def _choose(self, now: float) -> Mark | None:
         """Return the event to show: one that has begun to be answered to its end, and for a while; then a newer one.
 
         That is the newest of which a picture has come, though others have been answered since: pictures that take long
         are then seen with the answer they belong to. Where no more pictures come, it is the newest; so it is where that
-        one has a provisional answer, if pictures have had their turn.
+        one has a provisional answer, if pictures have had their turn. A person's choice goes before all that.
         """
-        shown, newest, pictured = self._mark, self.state.newest, self.state.newest_pictured
+        if self.filmstrip.chosen is not None:
+            return self.filmstrip.chosen
+        shown = None if self._is_past else self._mark
+        newest, pictured = self.state.newest, self.state.newest_pictured
         if shown is None or newest is None:
             return newest
         has_news = shown.answer is not self._answer
@@ -188,16 +206,21 @@ class ViewerWindow(QtWidgets.QMainWindow):
         """Show an event, its answer and its pictures, where that is not what is shown already."""
         answer = None if mark is None else mark.answer
         pictures = NO_PICTURES if mark is None else mark.pictures
+        self._is_past = self.filmstrip.chosen is not None
+        for view in (self.image, self.imagined, self.retrieval):
+            view.set_past(self._is_past)
         if mark is not self._mark or answer is not self._answer:
             self._mark, self._answer, self._shown_at, self._pictures = mark, answer, now, NO_PICTURES
             self.image.show_mark(mark)
             self.retrieval.show_mark(mark)
             self.imagined.show_mark(mark)
+            self.exhibition.show_mark(mark)
         if pictures is not self._pictures:
             if pictures and not self._pictures:
                 self._shown_at, self._seen = now, mark
             self._pictures = pictures
             self.imagined.show_mark(mark)
+            self.exhibition.show_mark(mark)
 
     def set_theme(self, theme: Theme) -> None:
         """Change all colours."""
@@ -206,11 +229,44 @@ class ViewerWindow(QtWidgets.QMainWindow):
         for view in self._views:
             view.set_theme(theme)
 
+    @property
+    def is_exhibiting(self) -> bool:
+        """Whether the pictures have the screen for themselves."""
+        return self._stack.currentWidget() is self.exhibition
+
+    def exhibit(self, on: bool) -> None:
+        """Show nothing but the pictures, full screen; or return to all views, and the window to what it was."""
+        if on == self.is_exhibiting:
+            return
+        full = QtCore.Qt.WindowState.WindowFullScreen
+        if on:
+            self._before = self.windowState(), self.focusWidget()
+            self._stack.setCurrentWidget(self.exhibition)
+            self.setWindowState(self.windowState() | full)
+            self.exhibition.setFocus()
+        else:
+            state, focus = self._before
+            self._stack.setCurrentIndex(0)
+            self.setWindowState(state)
+            (focus or self.traces).setFocus()
+        if self.menuWidget() is not None:
+            self.menuWidget().setVisible(not on)
+
     def keyPressEvent(self, event: Any) -> None:
-        """T changes between dark and light, Q closes; the traces, which have the focus, take the other keys."""
+        """T changes between dark and light, C turns the page of accuracy, F11 exhibits the pictures, Q closes.
+
+        End and Esc return from the past to what is live, Esc from the exhibition; the other keys are for the view that
+        has the focus, the traces at first.
+        """
         key = QtCore.Qt.Key
         if event.key() == key.Key_T:
             self.set_theme(LIGHT if self.theme is DARK else DARK)
+        elif event.key() == key.Key_C:
+            self.accuracy.turn()
+        elif event.key() == key.Key_F11 or (event.key() == key.Key_Escape and self.is_exhibiting):
+            self.exhibit(not self.is_exhibiting)
+        elif event.key() in (key.Key_End, key.Key_Escape):
+            self.filmstrip.return_to_live()
         elif event.key() == key.Key_Q:
             self.close()
         else:

@@ -1,4 +1,4 @@
-"""Judge how honest confidence is: confidences, hits -> expected calibration error, what is sure and right."""
+"""Judge how honest confidence is: confidences, hits -> calibration error, what is sure and right."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from necomimi.calibration import N_BINS, bins_of, calibration_error
+
 from .scoring import interval_of
 
-__all__ = ["N_BINS", "calibration_error", "judge_confidence", "softmax"]
+__all__ = ["judge_confidence", "softmax"]
 
-N_BINS = 15
 N_DRAWS = 1000
 
 
@@ -19,30 +20,6 @@ def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
     """Return probabilities over the last axis, of the shape of `scores`."""
     weights = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
-
-
-def calibration_error(confidence: NDArray[Any], hits: NDArray[Any], n_bins: int = N_BINS) -> float:
-    """Return the expected calibration error: the mean distance of accuracy from confidence.
-
-    Answers fall into bins of equal width by their confidence; each bin's distance of the mean hit from the mean
-    confidence is weighted by its share of the answers.
-
-    Parameters
-    ----------
-    confidence : ndarray, shape (n_queries,)
-        Probability of each best answer.
-    hits : ndarray, shape (n_queries,)
-        1 where it was right, 0 where it was not.
-    n_bins : int
-
-    References
-    ----------
-    Guo et al. (2017), On calibration of modern neural networks.
-    """
-    confidence = np.asarray(confidence, dtype=np.float64)
-    bins = _bins(confidence, n_bins)
-    difference = np.bincount(bins, weights=np.asarray(hits, dtype=np.float64) - confidence, minlength=n_bins)
-    return float(np.abs(difference).sum() / len(confidence))
 
 
 def judge_confidence(
@@ -85,15 +62,10 @@ def judge_confidence(
     return found
 
 
-def _bins(confidence: NDArray[np.float64], n_bins: int) -> NDArray[np.intp]:
-    """Return the bin of each confidence: [0, 1 / n_bins), ..., the last closed."""
-    return np.minimum((confidence * n_bins).astype(np.intp), n_bins - 1)
-
-
 def _error_if_calibrated(confidence: NDArray[np.float64]) -> float:
     """Return the 95 % quantile of the calibration error where each answer is right with its confidence; seeded."""
     confidence = np.sort(confidence)  # the order of the queries shall not matter
-    rng, bins = np.random.default_rng(0), _bins(confidence, N_BINS)
+    rng, bins = np.random.default_rng(0), bins_of(confidence, N_BINS)
     errors = np.zeros(N_DRAWS)
     for number in np.unique(bins):
         chances = confidence[bins == number]

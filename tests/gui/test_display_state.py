@@ -8,6 +8,7 @@ import pytest
 
 from necomimi.gallery import Gallery
 from necomimi.gui.display_state import MAX_MARKS, MAX_PICTURED, DisplayState
+from necomimi.gui.history import CAPACITY
 from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status, StreamInfo
 
 CLASSES = tuple(f"c{i}" for i in range(10))
@@ -391,16 +392,57 @@ def test_the_newest_pictured_event_has_its_final_answer() -> None:
     assert state.newest_pictured is state.marks[2]
 
 
-def test_pictures_are_bounded_and_end_with_their_run() -> None:
+def test_the_newest_pictures_are_kept_whole_older_ones_small_through_a_new_run() -> None:
     state = DisplayState(make_gallery())
     n = 3 * MAX_PICTURED
+    pixels = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
     for code in range(n):
         state.update(answer(code, "c0", CLASSES[:5]), float(code))
         for stage in ("one-stage", "two-stage"):
-            state.update(picture(code, code, stage), float(code))
-    kept = [mark.event.code for mark in state.marks if mark.pictures]
-    assert kept == list(range(n - MAX_PICTURED, n))
-    assert shades(state, -1) == {"one-stage": n - 1, "two-stage": n - 1}
+            state.update(replace(picture(code, 0, stage), pixels=pixels), float(code))
+    sizes = [{image.pixels.shape[:2] for image in mark.pictures.values()} for mark in state.marks]
+    assert sizes == [{(64, 96)}] * (n - MAX_PICTURED) + [{(128, 192)}] * MAX_PICTURED
+    np.testing.assert_allclose(state.marks[0].pictures["one-stage"].pixels.mean((0, 1)), pixels.mean((0, 1)), atol=1)
+    state.update(replace(picture(3), pixels=pixels), 1000.0)  # late: not kept whole for ever
+    assert state.marks[3].pictures["two-stage"].pixels.shape == (128, 192, 3)
     state.update(answer(0, "c0", CLASSES[:5], onset=1000.0), 1000.0)
-    assert not any(mark.pictures for mark in state.marks)
+    assert [len(mark.pictures) for mark in state.marks] == [2] * n + [0]
+    assert {image.pixels.shape[:2] for mark in state.history for image in mark.pictures.values()} == {(64, 96)}
     assert (state.stages, state.newest_pictured) == ((), None)
+    assert list(state.history.run_starts) == [n]
+
+
+def test_pictures_of_an_event_that_is_never_decided_are_let_go() -> None:
+    state = DisplayState(make_gallery())
+    state.update(answer(0, "c0", CLASSES[:5], until=0.2), 1.0)
+    state.update(picture(0), 1.1)
+    for code in range(1, MAX_PICTURED + 1):
+        assert state.marks[0].pictures
+        state.update(answer(code, "c0", CLASSES[:5]), 2.0)
+        state.update(picture(code), 2.0)
+    assert not state.marks[0].pictures
+    assert len(state.history) == MAX_PICTURED
+
+
+def test_the_history_holds_decisions_and_refusals_in_bounded_memory() -> None:
+    state = DisplayState(make_gallery())
+    big = np.zeros((512, 512, 3), dtype=np.uint8)
+    n = CAPACITY + 40
+    for code in range(n):
+        if code % 10 == 9:
+            event = Event(onset=float(code), label="c1", code=code)
+            state.update(Refusal(event=event, reason="gap", detail=""), float(code))
+            continue
+        state.update(answer(code, "c0", CLASSES[:5]), float(code))
+        for stage in ("one-stage", "two-stage"):
+            state.update(replace(picture(code, 0, stage), pixels=big), float(code))
+    history = state.history
+    assert (len(history), history.begin, history.end) == (CAPACITY, 40, n)
+    assert [mark.event.code for mark in history] == list(range(40, n))
+    assert all(mark.place == mark.event.code for mark in history)
+    assert sum(mark.verdict == "refused" for mark in history) == CAPACITY // 10
+    n_bytes = sum(image.pixels.nbytes for mark in history for image in mark.pictures.values())
+    assert n_bytes <= (CAPACITY * 96**2 + MAX_PICTURED * 512**2) * 3 * 2
+    assert {*state.marks} <= {*history}  # what the marks hold besides is nothing
+    with pytest.raises(IndexError, match="place 39"):
+        history[39]

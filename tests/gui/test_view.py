@@ -102,7 +102,7 @@ def test_without_a_decoder_it_waits_and_says_so(tmp_path: Path) -> None:
     image = load(picture)
     assert holds(image[5:35, 110:130], LIGHT.faint)
     assert not holds(image[:600, :900], LIGHT.accent)
-    assert holds(image[280:360, 300:620], LIGHT.text, 40)  # the words in the middle
+    assert holds(image[220:320, 300:620], LIGHT.text, 40)  # the words in the middle
 
 
 def test_it_keeps_the_screens_resolution(tmp_path: Path) -> None:

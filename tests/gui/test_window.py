@@ -417,7 +417,8 @@ def test_every_size_shows_every_view(bench: Bench, width: int, height: int) -> N
     QtWidgets.QApplication.processEvents()
     window = bench.window
     assert (window.width(), window.height()) == (width, height)
-    views = [window.header, window.traces, window.latency, window.image, window.retrieval, window.accuracy]
+    views = [window.header, window.traces, window.latency, window.filmstrip]
+    views += [window.image, window.retrieval, window.accuracy]
     areas = [QtCore.QRect(view.mapTo(window, QtCore.QPoint(0, 0)), view.size()) for view in views]
     for i, area in enumerate(areas):
         assert window.rect().contains(area)
@@ -604,7 +605,7 @@ def test_every_size_has_room_for_pictures(width: int, height: int, stages: tuple
     window.draw()
     QtWidgets.QApplication.processEvents()
     assert (window.width(), window.height()) == (width, height) or width < 900 > window.width() > width
-    views = [window.header, window.traces, window.latency]
+    views = [window.header, window.traces, window.latency, window.filmstrip]
     views += [window.image, window.imagined, window.retrieval, window.accuracy]
     areas = [QtCore.QRect(view.mapTo(window, QtCore.QPoint(0, 0)), view.size()) for view in views]
     for i, area in enumerate(areas):
@@ -658,3 +659,104 @@ def test_a_screenshot_that_cannot_be_written_is_an_error(bench: Bench, tmp_path:
     assert QtGui.QImage(str(tmp_path / "window.png")).width() == bench.window.width()
     with pytest.raises(ConfigError, match="cannot be written"):
         bench.window.save_screenshot(tmp_path / "nowhere" / "window.png")
+
+
+def press(bench: Bench, key: Any) -> None:
+    QtTest.QTest.keyClick(bench.window.focusWidget() or bench.window, key)
+    bench.window.draw()
+
+
+def test_a_past_event_is_shown_by_all_big_views_until_one_returns() -> None:
+    bench = Bench(hits=1.0, refuse=0.2, generator="embedded", n_channels=8, sfreq=250.0)
+    bench.connect()
+    bench.play(8.0)
+    window = bench.window
+    views = (window.image, window.imagined, window.retrieval)
+    assert not any(view.is_past for view in views)
+    before = bench.pixels(window.retrieval)[:3]
+    QtTest.QTest.mouseClick(
+        window.filmstrip,
+        QtCore.Qt.MouseButton.LeftButton,
+        pos=window.filmstrip.frame_rects()[min(window.filmstrip.frame_rects())].center().toPoint(),
+    )
+    window.draw()
+    mark = window.filmstrip.chosen
+    assert mark is not None
+    assert {view.mark for view in (*views, window.exhibition)} == {mark}
+    assert all(view.is_past for view in views)
+    assert is_color(bench.pixels(window.retrieval)[:3], DARK.accent, 40).mean() > 0.5
+    assert not is_color(before, DARK.accent, 40).any()
+    bench.play(5.0)
+    assert {view.mark for view in views} == {mark}
+    assert f"event {mark.event.code} · " in window.filmstrip.subtitle()
+    window.traces.setFocus()
+    press(bench, QtCore.Qt.Key.Key_Escape)
+    assert window.filmstrip.chosen is None
+    assert {view.mark for view in views} == {window.state.newest}
+    assert not any(view.is_past for view in views)
+    window.filmstrip.setFocus()
+    press(bench, QtCore.Qt.Key.Key_Home)
+    assert window.image.mark is window.state.history[0]
+    window.traces.setFocus()
+    press(bench, QtCore.Qt.Key.Key_End)
+    assert window.image.mark is window.state.newest
+    bench.close()
+
+
+def test_a_past_event_of_a_run_that_is_over_can_still_be_seen() -> None:
+    bench = Bench(hits=1.0, refuse=0.0, generator="embedded", n_channels=8, sfreq=250.0)
+    bench.connect()
+    for _ in range(25):
+        bench.play(0.2)  # the receiver holds no more than the newest pictures
+    n = len(bench.window.state.history)
+    bench.options["generator"] = ""
+    bench.restart()
+    bench.now += 4.0
+    bench.connect()
+    bench.play(3.0)
+    window = bench.window
+    assert list(window.state.history.run_starts) == [n]
+    assert window.state.stages == ()
+    window.filmstrip.setFocus()
+    press(bench, QtCore.Qt.Key.Key_Home)
+    assert window.image.mark is window.state.history[0]
+    assert set(window.imagined.picture_rects()) == {"one-stage", "two-stage"}
+    assert window.imagined.words() == ""
+    press(bench, QtCore.Qt.Key.Key_Escape)
+    assert window.image.mark is window.state.newest
+    assert window.imagined.picture_rects() == {}
+    bench.close()
+
+
+def test_the_pictures_get_the_screen_for_themselves_and_give_it_back(bench: Bench) -> None:
+    bench.connect()
+    bench.play(3.0)
+    window = bench.window
+    was = window.windowState()
+    press(bench, QtCore.Qt.Key.Key_F11)
+    assert window.is_exhibiting
+    assert window.isFullScreen()
+    assert window.exhibition.isVisible()
+    assert not window.traces.isVisible()
+    bench.play(2.0)
+    assert window.exhibition.mark is window.image.mark
+    press(bench, QtCore.Qt.Key.Key_Escape)
+    assert not window.is_exhibiting
+    assert window.windowState() == was
+    assert window.traces.isVisible()
+    assert window.focusWidget() is window.traces
+    press(bench, QtCore.Qt.Key.Key_F11)
+    press(bench, QtCore.Qt.Key.Key_F11)
+    assert not window.is_exhibiting
+
+
+def test_c_turns_the_page_of_accuracy() -> None:
+    bench = Bench(hits=0.5, refuse=0.0, average=4, n_channels=8, sfreq=250.0)
+    bench.connect()
+    bench.play(12.0)
+    seen = [bench.window.accuracy.page]
+    for _ in range(3):
+        press(bench, QtCore.Qt.Key.Key_C)
+        seen.append(bench.window.accuracy.page)
+    assert seen == ["scores", "repetitions", "calibration", "scores"]
+    bench.close()

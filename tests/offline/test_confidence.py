@@ -6,30 +6,7 @@ import numpy as np
 import pytest
 
 from necomimi.intervals import wilson
-from necomimi.offline.confidence import calibration_error, judge_confidence, softmax
-
-
-def test_error_by_hand() -> None:
-    # Bins of a fifteenth: .70 and .72 share [.667, .733), .95 is alone in [.933, 1].
-    confidence, hits = np.array([0.70, 0.72, 0.95]), np.array([1.0, 0.0, 0.0])
-    expected = 2 / 3 * abs(0.5 - 0.71) + 1 / 3 * 0.95
-    assert calibration_error(confidence, hits) == pytest.approx(expected)
-    assert calibration_error(confidence, hits, n_bins=1) == pytest.approx(abs(1 / 3 - confidence.mean()))
-
-
-@pytest.mark.parametrize(
-    ("confidence", "hits", "error"),
-    [
-        ([1.0, 1.0], [1, 1], 0.0),
-        ([1.0, 1.0], [0, 0], 1.0),
-        ([0.5, 0.5, 0.5, 0.5], [1, 0, 0, 1], 0.0),
-        ([0.0, 0.0], [1, 1], 1.0),
-        ([0.25, 0.75], [1, 0], 0.75),  # the errors of two bins do not cancel
-        ([2 / 15, 2 / 15 - 1e-9], [1, 0], 0.5 * (13 / 15) + 0.5 * (2 / 15)),  # a bin holds its lower edge
-    ],
-)
-def test_extremes(confidence: list[float], hits: list[int], error: float) -> None:
-    assert calibration_error(np.array(confidence), np.array(hits)) == pytest.approx(error, abs=1e-6)
+from necomimi.offline.confidence import judge_confidence, softmax
 
 
 def test_honest_answers_stay_below_the_bound_and_boasts_do_not() -> None:
