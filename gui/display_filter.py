@@ -184,7 +184,7 @@ class DisplayFilter:
         if self._state is None or self._held is None:
             self._state = np.zeros((len(sections), len(data), 2))
             self._held = np.full(len(data), np.nan)
-            known = ~unknown[:, : self._n_start].all(axis=1)
+            known = np.asarray((~unknown[:, : self._n_start]).any(axis=1))
             self._begin(known, _mean(data[known, : self._n_start].T), sections)
         late = np.isnan(self._held) & ~unknown.all(axis=1)  # channels that were NaN from the start up to now
         if late.any():
