@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from scipy.signal import butter, iirnotch, sosfilt, sosfilt_zi, tf2sos
 
 from .language import tr
 
-__all__ = ["AVERAGE", "HIGHPASS_HZ", "LOWPASS_HZ", "NOTCH_HZ", "DisplayFilter", "DisplaySettings", "design"]
+__all__ = ["AVERAGE", "HIGHPASS_HZ", "LOWPASS_HZ", "NOTCH_HZ", "DisplayFilter", "DisplaySettings", "Piece", "design"]
 
 AVERAGE = "average"
 HIGHPASS_HZ = (None, 0.1, 1.0)
@@ -19,7 +20,10 @@ LOWPASS_HZ = (None, 30.0, 40.0, 100.0)
 NOTCH_HZ = (None, 50.0, 60.0)
 HIGHPASS_ORDER, LOWPASS_ORDER = 2, 4
 NOTCH_QUALITY = 30.0  # 1.7 Hz wide at 50 Hz, as is usual
+START_S = 0.5  # of signal from which a high-pass learns the level of a channel
 HIGHEST = 0.9  # of the Nyquist frequency: what lies above it cannot be filtered, or is not there
+
+Piece = tuple[NDArray[np.float64], NDArray[np.float32]]  # times and samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ class DisplayFilter:
 
     The filters run forward in time only, so that a sample is drawn once and never changes; a low-pass of 40 Hz shows
     everything about 10 ms late. They start as if the first sample had been there for ever, so that no step response is
-    seen. A sample that is NaN stays NaN, and the filters take its channel's last one in its place.
+    seen; a high-pass, which a single sample could mislead for seconds, waits for half a second of signal and starts as
+    if its mean had been there. A sample that is NaN stays NaN, and the filters take its channel's last in its place.
 
     Parameters
     ----------
@@ -117,46 +122,90 @@ class DisplayFilter:
         elif settings.reference is not None:
             self._reference = np.array([ch_names.index(settings.reference)])
         self._sections = design(settings, sfreq)
-        self.restart()
+        self._n_start = 1 if settings.highpass is None else math.ceil(START_S * sfreq)
+        self._restart()
 
-    def restart(self) -> None:
+    def _restart(self) -> None:
         """Forget what came before: the next sample is the first."""
+        self._waiting: list[Piece] = []  # until there are enough samples to start from
         self._state: NDArray[np.float64] | None = None  # (n_sections, n_channels, 2)
         self._held: NDArray[np.float64] | None = None  # (n_channels,) each one's last that was not NaN
 
-    def __call__(self, data: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the next samples, float32 of shape (n_channels, n_times), as they are to be drawn; `data` is kept."""
+    def add(self, times: NDArray[np.float64], data: NDArray[np.float32]) -> Piece:
+        """Enter samples, and take what can be drawn.
+
+        Parameters
+        ----------
+        times : ndarray of float64, shape (n_times,)
+            Seconds, on any clock.
+        data : ndarray of float32, shape (n_channels, n_times)
+            Not written to; may be returned as it is where nothing is on.
+
+        Returns
+        -------
+        times : ndarray of float64, shape (n_drawn,)
+        data : ndarray of float32, shape (n_channels, n_drawn)
+            In order; all that was entered, once the filters have started.
+        """
+        if self._sections is None or self._state is not None:
+            return times, self._draw(data)
+        self._waiting.append((times, data))
+        if sum(len(some) for some, _ in self._waiting) < self._n_start:
+            return times[:0], data[:, :0]
+        return self._start()
+
+    def finish(self) -> Piece | None:
+        """Take what has been waiting for more, if anything has; the next sample is the first of another stretch."""
+        last = self._start() if self._waiting else None
+        self._restart()
+        return last
+
+    def _start(self) -> Piece:
+        """Return what has been waiting."""
+        times = np.concatenate([some for some, _ in self._waiting])
+        data = np.concatenate([some for _, some in self._waiting], axis=1)
+        self._waiting = []
+        return times, self._draw(data)
+
+    def _draw(self, data: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return samples, shape (n_channels, n_times), re-referenced and filtered."""
         if (self._reference is None and self._sections is None) or not data.shape[1]:
             return data
         out = data.astype(np.float64)
         if self._reference is not None and len(self._reference):
             out -= _mean(out[self._reference])
         if self._sections is not None:
-            out = self._filter(out)
+            out = self._filter(out, self._sections)
         return out.astype(np.float32)
 
-    def _filter(self, data: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _filter(self, data: NDArray[np.float64], sections: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `data`, shape (n_channels, n_times), filtered; NaN stays NaN."""
-        assert self._sections is not None
-        if self._state is None or self._held is None:
-            self._state = np.zeros((len(self._sections), len(data), 2))
-            self._held = np.full(len(data), np.nan)
         unknown = np.isnan(data)
-        new = np.isnan(self._held) & ~unknown.all(axis=1)
-        if new.any():
-            first = data[new, np.argmin(unknown[new], axis=1)]
-            self._held[new] = first
-            self._state[:, new] = sosfilt_zi(self._sections)[:, None] * first[:, None]
+        if self._state is None or self._held is None:
+            self._state = np.zeros((len(sections), len(data), 2))
+            self._held = np.full(len(data), np.nan)
+            known = np.asarray((~unknown[:, : self._n_start]).any(axis=1))
+            self._begin(known, _mean(data[known, : self._n_start].T), sections)
+        late = np.isnan(self._held) & ~unknown.all(axis=1)  # channels that were NaN from the start up to now
+        if late.any():
+            self._begin(late, data[late, np.argmin(unknown[late], axis=1)], sections)
         if unknown.any():
             data = _hold(data, unknown, np.nan_to_num(self._held))
         self._held = np.where(np.isnan(self._held), np.nan, data[:, -1])
-        out, self._state = sosfilt(self._sections, data, axis=1, zi=self._state)
+        out, self._state = sosfilt(sections, data, axis=1, zi=self._state)
         out[unknown] = np.nan
         return out
 
+    def _begin(self, which: NDArray[np.bool_], level: NDArray[np.float64], sections: NDArray[np.float64]) -> None:
+        """Make some channels' filters as if a level had been there for ever."""
+        assert self._state is not None
+        assert self._held is not None
+        self._held[which] = level
+        self._state[:, which] = sosfilt_zi(sections)[:, None] * level[:, None]
+
 
 def _mean(data: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean over channels of those that are not NaN, shape (n_times,); NaN where all are."""
+    """Return the mean over the first axis of what is not NaN, shape (n_times,); NaN where all is."""
     known = ~np.isnan(data)
     if known.all():
         return data.mean(axis=0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from necomimi.records import Chunk, StreamInfo
 
-from .display_filter import AVERAGE, DisplayFilter, DisplaySettings
+from .display_filter import AVERAGE, DisplayFilter, DisplaySettings, Piece
 
 __all__ = ["EEGRing", "Outline"]
 
@@ -218,14 +218,14 @@ class EEGRing:
 
     def _filtered(
         self, display_filter: DisplayFilter, times: NDArray[np.float64], data: NDArray[np.float32], before: float
-    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float32]]]:
+    ) -> Iterator[Piece]:
         """Give samples as they are to be drawn, piece by piece: after a hole the filter begins anew."""
         holes = np.flatnonzero(np.diff(times, prepend=before) > self._gap_s)
         for start, stop in zip([0, *holes], [*holes, len(times)], strict=True):
-            if start in holes:
-                display_filter.restart()
+            if start in holes and (last := display_filter.finish()) is not None:
+                yield last
             if stop > start:
-                yield times[start:stop], display_filter(data[:, start:stop])
+                yield display_filter.add(times[start:stop], data[:, start:stop])
 
     def latest(self, seconds: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Return the samples of the newest `seconds`, as far as they are kept.
@@ -266,8 +266,11 @@ class EEGRing:
         times, data = self.latest(seconds + WARM_UP_S)
         if len(times) < 2:
             return None
-        drawn = [piece for _, piece in self._filtered(self._new_filter(), times, data, float(times[0]))]
-        newest = np.concatenate(drawn, axis=1)[:, -math.ceil(seconds * self.info.sfreq) :]
+        display_filter = self._new_filter()
+        pieces = [*self._filtered(display_filter, times, data, float(times[0])), display_filter.finish()]
+        newest = np.concatenate([piece[1] for piece in pieces if piece is not None], axis=1)[
+            :, -math.ceil(seconds * self.info.sfreq) :
+        ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # channels that are all NaN
             typical = float(np.nanmedian(np.nanstd(newest, axis=1)))

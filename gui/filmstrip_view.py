@@ -10,8 +10,9 @@ from necomimi.records import Refusal, Retrieval
 
 from .display_state import DisplayState
 from .language import current_language, tr
-from .mark import Mark, reason_words
+from .mark import Mark
 from .panel import CENTRE, RADIUS, Panel, draw_picture, draw_text, readable
+from .reasons import reason_words
 from .theme import Theme, font
 
 __all__ = ["FilmstripView"]

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from necomimi.records import Event, GeneratedImage, Reason, Refusal, Retrieval
+from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
-from .language import tr
-
-__all__ = ["Mark", "Verdict", "reason_words"]
+__all__ = ["Mark", "Verdict"]
 
 Verdict = Literal["pending", "hit", "five", "miss", "unscored", "refused"]
 
@@ -58,28 +56,3 @@ class Mark:
         if known is None or known.preview or not image.preview:
             self.pictures = {**self.pictures, image.stage: image}
             self.painted_at = arrived
-
-
-def reason_words(reason: Reason) -> str:
-    """Return the reason of a refusal in the language that is spoken."""
-    match reason:
-        case "gap":
-            return tr("gap")
-        case "reconnect":
-            return tr("reconnect")
-        case "seam":
-            return tr("seam")
-        case "overrun":
-            return tr("overrun")
-        case "late":
-            return tr("late")
-        case "incomplete":
-            return tr("incomplete")
-        case "flat":
-            return tr("flat")
-        case "non-finite":
-            return tr("non-finite")
-        case "amplitude":
-            return tr("amplitude")
-        case "reference lost":
-            return tr("reference lost")

@@ -11,8 +11,9 @@ from necomimi.records import Refusal, Retrieval
 from .accuracy import TOP_K
 from .display_state import DisplayState
 from .language import tr
-from .mark import Mark, reason_words
+from .mark import Mark
 from .panel import CENTRE, LEFT, RIGHT, Panel, draw_picture, draw_text, readable
+from .reasons import reason_words
 from .theme import Theme, font
 
 __all__ = ["RetrievalView"]

@@ -70,9 +70,11 @@ class TraceView(TraceControls):
 
     def name_at(self, point: Any) -> str | None:
         """Return the channel whose name is at a QPointF."""
-        ring = self.state.eeg
-        channel = None if ring is None else self._gutter.channel_at(point)
-        return None if ring is None or channel is None else ring.info.ch_names[channel]
+        names = self.state.eeg.info.ch_names if self.state.eeg is not None else ()
+        channel = self._gutter.channel_at(point)
+        if channel is None or channel >= len(names):  # the names that are drawn may be another stream's
+            return None
+        return names[channel]
 
     def tip_at(self, point: Any) -> str:
         """Return the tool tip for a QPointF; "" where there is nothing to say."""
@@ -80,7 +82,8 @@ class TraceView(TraceControls):
         if name is not None:
             return name_tip(name, self.watch.reasons.get(name, ""), self.watch.qualities.get(name))
         if point.y() < TITLE_HEIGHT:
-            return "\n".join(f"{keys}\t{text}" for keys, text in key_help())
+            lines = (f"<tr><td>{keys}&nbsp;&nbsp;</td><td>{text}</td></tr>" for keys, text in key_help())
+            return f"<table>{''.join(lines)}</table>"
         return ""
 
     def advance(self, now: float) -> None:

@@ -245,7 +245,7 @@ def test_no_filter_rings_across_a_gap() -> None:
         np.testing.assert_array_equal(low[:, 200:], outlines[0][0][:, 200:])
         np.testing.assert_array_equal(high[:, 200:], outlines[0][1][:, 200:])
     alone = DisplayFilter(DisplaySettings(highpass=0.1, lowpass=30.0, notch=50.0), ring.info.ch_names, SFREQ)
-    expected = alone(signal(1000, seed=3) * np.float32(10))
+    _, expected = alone.add(12.0 + np.arange(1000) / SFREQ, signal(1000, seed=3) * np.float32(10))
     np.testing.assert_allclose(outlines[0][1][:, 200:].max(axis=1), expected.max(axis=1), rtol=1e-3)
 
 

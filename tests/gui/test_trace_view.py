@@ -445,6 +445,15 @@ def test_a_flat_and_a_noisy_channel_are_marked_as_they_play(view: TraceView) -> 
     assert "µV rms" in tip
 
 
+def test_names_of_a_stream_that_is_gone_are_nobodys(view: TraceView) -> None:
+    feed(view, NOW - 5, NOW, names=CAP)
+    pixels(view)
+    place = view._gutter._boxes[5].center()
+    assert view.name_at(place) == "EMG"
+    feed(view, NOW - 5, NOW, n_channels=2)  # and nothing has been painted yet
+    assert view.name_at(place) is None
+
+
 def test_tips_say_keys_in_the_title_line_and_nothing_over_the_traces(view: TraceView) -> None:
     feed(view, NOW - 5, NOW)
     pixels(view)
