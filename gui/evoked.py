@@ -29,6 +29,8 @@ class Evoked:
     ----------
     ring : EEGRing
         Whose signal; another ring needs another average.
+    since : float
+        Earlier events (s, LSL clock) belong to another run.
 
     Attributes
     ----------
@@ -37,8 +39,9 @@ class Evoked:
         Seconds from the onset.
     """
 
-    def __init__(self, ring: EEGRing) -> None:
+    def __init__(self, ring: EEGRing, since: float = -np.inf) -> None:
         self.ring = ring
+        self.since = since
         info = ring.info
         rate = info.sfreq / info.speed
         self._block = max(1, int(rate / RATE_HZ))  # samples that are averaged into one
@@ -64,6 +67,8 @@ class Evoked:
         n_new = 0
         for mark in marks:
             code = mark.event.code
+            if mark.event.onset < self.since:
+                continue
             codes.add(code)
             if code in self._done or mark.verdict == "pending" or n_new == MAX_EPOCHS_AT_ONCE:
                 continue

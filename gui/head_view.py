@@ -36,6 +36,7 @@ SPACE = 12
 MAX_STRIP_WIDTH = 640
 SHRINK = 0.4  # a scale shrinks only when so little of it is used: it shall not flicker
 MIN_LIMIT = 0.5
+NEW_RUN_S = 1.0  # before a new run is noticed, its first event has been
 
 
 class HeadView(Panel):
@@ -103,10 +104,13 @@ class HeadView(Panel):
         """Begin another average, and another map where the channels are others."""
         if self._topography is None or self._evoked is None or self._evoked.ring.info.ch_names != ring.info.ch_names:
             self._topography = Topography(ring.info.ch_names)
+        since = -np.inf
         if self._evoked is None or self._evoked.ring is not ring:
             self._is_good = np.ones(len(ring.info.ch_names), dtype=bool)
             self._judged_at = -np.inf
-        self._evoked, self._run = Evoked(ring), self.state.latency
+        elif ring.newest is not None:
+            since = ring.newest - NEW_RUN_S
+        self._evoked, self._run = Evoked(ring, since), self.state.latency
         self._limits = dict.fromkeys(self._limits, MIN_LIMIT)
 
     def _judge(self, ring: EEGRing) -> None:

@@ -15,7 +15,7 @@ from necomimi.signal_quality import MIN_SECONDS, ChannelQuality, Verdict, judge_
 
 from .language import tr
 
-__all__ = ["VERDICTS", "SignalReport", "advice", "figure", "report_of", "verdict_name"]
+__all__ = ["VERDICTS", "SignalReport", "advice", "details", "figure", "listing", "report_of", "verdict_name"]
 
 VERDICTS: tuple[Verdict, ...] = ("good", "flat", "mains", "noisy", "drift")
 VOLTS_TO_MICROVOLTS = 1e6
@@ -116,3 +116,23 @@ def report_of(info: StreamInfo, data: NDArray[np.float32], max_bad: float) -> Si
     if data.shape[1] < MIN_SECONDS * sfreq:
         return None
     return SignalReport(channels=judge_channels(data, sfreq, info.ch_names), max_bad=max_bad)
+
+
+def listing(channels: Sequence[ChannelQuality], verdict: Verdict) -> str:
+    """Return channels of one verdict with their figures."""
+    if verdict == "flat":
+        return ", ".join(channel.name for channel in channels)
+    return ", ".join(f"{channel.name} {figure(channel):.0f} µV" for channel in channels)
+
+
+def details(channel: ChannelQuality) -> str:
+    """Return all that is known of a channel, in lines."""
+    return "\n".join(
+        (
+            f"{channel.name}: {verdict_name(channel.verdict)}",
+            tr("1–40 Hz: {uv} µV", uv=f"{channel.rms * VOLTS_TO_MICROVOLTS:.1f}"),
+            tr("{hz} Hz mains: {uv} µV", hz=round(channel.mains_hz), uv=f"{channel.mains * VOLTS_TO_MICROVOLTS:.1f}"),
+            tr("65–200 Hz: {uv} µV", uv=f"{channel.high * VOLTS_TO_MICROVOLTS:.1f}"),
+            tr("drift: {uv} µV", uv=f"{channel.drift * VOLTS_TO_MICROVOLTS:.0f}".replace("-", "−")),
+        )
+    )

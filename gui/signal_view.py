@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
-from necomimi.signal_quality import ChannelQuality, Verdict
+from necomimi.signal_quality import Verdict
 
 from .head import disc_of, draw_head, place_in
 from .language import tr
 from .panel import CENTRE, LEFT, MARGIN, RADIUS, RIGHT, draw_text, draw_words
-from .signal_report import VERDICTS, VOLTS_TO_MICROVOLTS, SignalReport, advice, figure, verdict_name
+from .signal_report import VERDICTS, VOLTS_TO_MICROVOLTS, SignalReport, advice, details, listing, verdict_name
 from .theme import Theme, font
 from .topography import places_on_head
 
@@ -148,7 +148,9 @@ class SignalView(QtWidgets.QWidget):
         space = min(28.0, (line.width() - sum(widths)) / (len(widths) - 1))
         left = line.left()
         for verdict, text, width in zip(VERDICTS, words, widths, strict=True):
+            painter.setOpacity(1.0 if report.of(verdict) else 0.4)
             self._draw_shape(painter, QtCore.QPointF(left + 6, line.center().y()), 5, verdict)
+            painter.setOpacity(1.0)
             box = QtCore.QRectF(left + 16, line.top(), width - 14, LEGEND)
             draw_text(painter, box, text, self.theme.color("text" if report.of(verdict) else "faint"), LEFT)
             left += width + space
@@ -189,6 +191,8 @@ class SignalView(QtWidgets.QWidget):
             return
         kinds = [verdict for verdict in VERDICTS[1:] if report.of(verdict)]
         most_lines = max(1, min(3, int((body.height() / len(kinds) - LINE - 14) / (2 * TASK_LINE))))
+        least = len(kinds) * (LINE + 2 + 2 * TASK_LINE * most_lines)
+        space = min(12.0, max(2.0, (body.height() - least) / max(len(kinds) - 1, 1)))
         y = body.top()
         for verdict in kinds:
             channels = report.of(verdict)
@@ -198,10 +202,10 @@ class SignalView(QtWidgets.QWidget):
             draw_text(painter, heading, f"{verdict_name(verdict)} · {len(channels)}", theme.color("text"))
             y += LINE + 2
             painter.setFont(font(12))
-            for text, role in ((_listing(channels, verdict), "text"), (advice(verdict), "muted")):
+            for text, role in ((listing(channels, verdict), "text"), (advice(verdict), "muted")):
                 room = QtCore.QRectF(body.left() + 20, y, body.width() - 20, most_lines * TASK_LINE)
                 y += _draw_paragraph(painter, room, text, theme.color(role))
-            y += 12
+            y += space
 
     def bar_at(self, x: float) -> int | None:
         """Return the channel whose bar lies at a pixel."""
@@ -263,7 +267,7 @@ class SignalView(QtWidgets.QWidget):
                 }
                 nearest = min(apart, key=lambda i: apart[i])
                 found = nearest if apart[nearest] < 14 else None
-        self.setToolTip("" if found is None or report is None else _details(report.channels[found]))
+        self.setToolTip("" if found is None or report is None else details(report.channels[found]))
 
 
 def _draw_paragraph(painter: Any, room: Any, text: str, color: Any) -> float:
@@ -283,26 +287,6 @@ def _draw_paragraph(painter: Any, room: Any, text: str, color: Any) -> float:
             break
     layout.endLayout()
     return top
-
-
-def _listing(channels: Any, verdict: Verdict) -> str:
-    """Return channels of one verdict with their figures."""
-    if verdict == "flat":
-        return ", ".join(channel.name for channel in channels)
-    return ", ".join(f"{channel.name} {figure(channel):.0f} µV" for channel in channels)
-
-
-def _details(channel: ChannelQuality) -> str:
-    """Return all that is known of a channel, in lines."""
-    return "\n".join(
-        (
-            f"{channel.name}: {verdict_name(channel.verdict)}",
-            tr("1–40 Hz: {uv} µV", uv=f"{channel.rms * VOLTS_TO_MICROVOLTS:.1f}"),
-            tr("{hz} Hz mains: {uv} µV", hz=round(channel.mains_hz), uv=f"{channel.mains * VOLTS_TO_MICROVOLTS:.1f}"),
-            tr("65–200 Hz: {uv} µV", uv=f"{channel.high * VOLTS_TO_MICROVOLTS:.1f}"),
-            tr("drift: {uv} µV", uv=f"{channel.drift * VOLTS_TO_MICROVOLTS:.0f}".replace("-", "−")),
-        )
-    )
 
 
 def _height(microvolts: float, plot: Any) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import scipy.ndimage
+import scipy.sparse
 from numpy.typing import NDArray
 
 from necomimi.regions import flat_positions
@@ -67,7 +68,7 @@ class Topography:
         self.unplaced = tuple(name for i, name in enumerate(ch_names) if i not in self.places)
         self._matrix: NDArray[np.float32] | None = None
         self._used: tuple[int, ...] = ()
-        self._zoom = np.zeros((0, GRID), dtype=np.float32)
+        self._zoom = _cubic_zoom(GRID)
 
     def field(self, values: NDArray[np.floating], size: int) -> NDArray[np.float32] | None:
         """Return the field of some values.
@@ -89,10 +90,11 @@ class Topography:
             return None
         if self._matrix is None or used != self._used:
             self._used, self._matrix = used, _spline_matrix(np.array([self.places[i] for i in used]))
-        if len(self._zoom) != size:
-            self._zoom = scipy.ndimage.zoom(np.eye(GRID, dtype=np.float32), (size / GRID, 1), order=3)
-        nodes = (self._matrix @ values[list(used)].astype(np.float32)).reshape(GRID, GRID)
-        return self._zoom @ nodes @ self._zoom.T
+        if self._zoom.shape[0] != size:
+            self._zoom = _cubic_zoom(size)
+        # Without BLAS, whose threads spin on the cores that others need, for a tenth of a millisecond of work.
+        nodes = np.einsum("nc,c->n", self._matrix, values[list(used)].astype(np.float32)).reshape(GRID, GRID)
+        return (self._zoom @ (self._zoom @ nodes).T).T
 
 
 def _spline_matrix(places: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -112,6 +114,24 @@ def _spline_matrix(places: NDArray[np.float64]) -> NDArray[np.float32]:
     nodes = np.column_stack([right.ravel(), -back.ravel()])
     design = np.column_stack([bend(nodes, places), np.ones(len(nodes)), nodes])
     return np.ascontiguousarray(design @ solved, dtype=np.float32)
+
+
+def _cubic_zoom(size: int) -> Any:
+    """Return the sparse matrix, shape (size, GRID), of cubic convolution from nodes to pixels between the same ends.
+
+    References
+    ----------
+    Keys (1981), Cubic convolution interpolation for digital image processing, IEEE Transactions on Acoustics, Speech,
+    and Signal Processing 29:1153-1160.
+    """
+    at = np.linspace(0, GRID - 1, size)
+    left = np.minimum(at.astype(np.int64), GRID - 2)
+    t = at - left
+    weights = [-t / 2 + t**2 - t**3 / 2, 1 - 2.5 * t**2 + 1.5 * t**3, t / 2 + 2 * t**2 - 1.5 * t**3, (t**3 - t**2) / 2]
+    columns = np.clip(np.stack([left - 1, left, left + 1, left + 2]), 0, GRID - 1)
+    rows = np.tile(np.arange(size), 4)
+    shape = (size, GRID)
+    return scipy.sparse.csr_array((np.concatenate(weights).astype(np.float32), (rows, columns.ravel())), shape=shape)
 
 
 def paint_field(field: NDArray[np.float32], limit: float, theme: Theme) -> NDArray[np.uint8]:
