@@ -9,6 +9,7 @@ there, so that a recorder that is killed loses at most the last one.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import math
 import struct
 import threading
@@ -97,8 +98,9 @@ class FeedRecorder:
         self._file.flush()
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what could not be written is lost."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 class FeedFile:
@@ -236,7 +238,7 @@ class FeedFile:
         Raises
         ------
         FeedError
-            The file is damaged here; what is behind it cannot be had.
+            The file is damaged here; another call goes on behind it, where that can be found.
         """
         while (head := self._peek()) is not None and head.arrived <= until:
             message = self._next(head)
