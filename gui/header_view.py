@@ -28,6 +28,7 @@ class HeaderView(QtWidgets.QWidget):
         self.theme = theme
         self.now = 0.0
         self.n_lost = 0
+        self.problem = ""
         self.setFixedHeight(HEIGHT)
 
     def set_theme(self, theme: Theme) -> None:
@@ -35,10 +36,14 @@ class HeaderView(QtWidgets.QWidget):
         self.theme = theme
         self.update()
 
-    def advance(self, now: float, n_lost: int) -> None:
-        """Describe the state at `now` (s, LSL clock); `n_lost` records were dropped or refused on their way here."""
+    def advance(self, now: float, n_lost: int, problem: str = "") -> None:
+        """Describe the state at `now` (s, LSL clock).
+
+        On their way here, `n_lost` records were dropped or refused; `problem` is what the receiver says is wrong.
+        """
         self.now = now
         self.n_lost = n_lost
+        self.problem = problem
         n_warnings = len(self.warnings())
         height = HEIGHT + (n_warnings * WARNING_HEIGHT + 2 * WARNING_MARGIN + SPACE_BELOW if n_warnings else 0)
         if height != self.height():
@@ -50,6 +55,8 @@ class HeaderView(QtWidgets.QWidget):
         found = self.state.warnings(self.now)
         if self.n_lost:
             found.append(f"{self.n_lost} records were lost on the way to this window")
+        if self.problem:
+            found.append(self.problem)
         if len(found) > MAX_WARNINGS:
             found[MAX_WARNINGS - 1 :] = [f"{found[MAX_WARNINGS - 1]}   (and {len(found) - MAX_WARNINGS} more)"]
         return found

@@ -122,10 +122,15 @@ class PlaybackReceiver:
         self._move(self.clock())
         self.is_playing = is_playing
 
-    def set_speed(self, speed: float) -> None:
-        """Play at another speed."""
+    def turn(self) -> None:
+        """Play if paused, pause if playing."""
+        self.play(not self.is_playing)
+
+    def change_speed(self, steps: int) -> None:
+        """Play faster (positive) or slower by steps of `SPEEDS`."""
         self._move(self.clock())
-        self.speed = speed
+        place = SPEEDS.index(self.speed) + steps
+        self.speed = SPEEDS[min(max(place, 0), len(SPEEDS) - 1)]
 
     def seek(self, position: float) -> bool:
         """Go to a place, in seconds from the first message.
@@ -148,6 +153,8 @@ class PlaybackReceiver:
 
     def take(self) -> Iterator[tuple[float, Record]]:
         """Give the records whose time has come since the last call, oldest first, with their time of arrival (s)."""
+        if self._stopping.is_set():
+            return
         try:
             for message in self.file.read(self.clock()):
                 try:

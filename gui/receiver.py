@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from necomimi.errors import ConfigError
 from necomimi.feed import DEFAULT_ADDRESS, Record, Subscriber
 from necomimi.feed_file import FeedRecorder, Message
 from necomimi.lsl import local_clock
@@ -40,15 +41,15 @@ class Receiver:
         Seconds, on the clock of the records' time stamps.
     keys : Path, optional
         Folder of the keys for an encrypted feed.
-    recorder : FeedRecorder, optional
-        Keeps every message of the feed, those that no window shows too; closed with the connection.
+    record : Path, optional
+        A new file that keeps every message of the feed, those that no window shows too.
 
     Raises
     ------
     FeedError
         The address is not one that ZeroMQ can connect to.
     ConfigError
-        The keys are not there.
+        The keys are not there, or the file is, or cannot be written.
     """
 
     def __init__(
@@ -58,10 +59,16 @@ class Receiver:
         clock: Callable[[], float] = local_clock,
         *,
         keys: Path | None = None,
-        recorder: FeedRecorder | None = None,
+        record: Path | None = None,
     ) -> None:
-        self._subscriber = Subscriber(address, SHOWN if recorder is None else (), keys=keys)
-        self._recorder = recorder
+        self._subscriber = Subscriber(address, SHOWN if record is None else (), keys=keys)
+        self._recorder: FeedRecorder | None = None
+        if record is not None:
+            try:
+                self._recorder = FeedRecorder(record)
+            except ConfigError:
+                self._subscriber.close()
+                raise
         self._recording_problem = ""
         self.address = address
         self.n_dropped = 0

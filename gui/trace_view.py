@@ -10,6 +10,7 @@ from pyqtgraph.Qt import QtCore, QtGui
 
 from .display_state import NO_EEG_S, DisplayState
 from .event_layer import SHADE_S, Labels, Timeline, draw_gaps, draw_marks, draw_refusals, refused_spans
+from .language import tr
 from .panel import CENTRE, MARGIN, RIGHT, Panel, draw_text
 from .raster import coverage
 from .theme import Theme, font
@@ -87,6 +88,14 @@ class TraceView(Panel):
             self.fit()
         else:
             super().keyPressEvent(event)
+
+    def key_help(self) -> tuple[tuple[str, str], ...]:
+        """Return the keys and what each does."""
+        return (
+            ("↑ ↓", tr("larger or smaller traces (or the wheel)")),
+            ("← →", tr("more or fewer seconds")),
+            ("A", tr("fit the scale to the signal")),
+        )
 
     def wheelEvent(self, event: Any) -> None:
         """Change the scale, one step a notch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,16 @@ from necomimi.gui.playback import REBUILD_S, PlaybackReceiver
 from necomimi.gui.receiver import Receiver
 from necomimi.records import Embedding, Event
 
-from .test_receiver import until
-
+DEADLINE_S = 20.0
 N = 300
 EVENTS = [Event(onset=1000.0 + code, label="a", code=code) for code in range(N)]
+
+
+def until(condition: Callable[[], Any], what: str) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"not within {DEADLINE_S:g} s: {what}"
+        time.sleep(0.01)
 
 
 def record(path: Path) -> Path:
@@ -81,11 +88,11 @@ def test_each_record_comes_at_its_time(start: Callable[..., PlaybackReceiver], w
     playback.play(True)
     wall.now += 1.0
     assert codes(playback) == [3]
-    playback.set_speed(4.0)
+    playback.change_speed(2)
     wall.now += 2.0
     assert playback.position == 11.5
     assert codes(playback) == [*range(4, 12)]
-    playback.set_speed(0.5)
+    playback.change_speed(-9)
     wall.now += 3.0
     assert codes(playback) == [12, 13]
 
@@ -174,7 +181,7 @@ def test_what_a_receiver_records_is_what_it_gave(start: Callable[..., PlaybackRe
     publisher = Publisher("tcp://127.0.0.1:*")
     times = iter(np.arange(1000.0, 2000.0))
     path = tmp_path / "live.feed"
-    receiver = Receiver(publisher.address, clock=lambda: float(next(times)), recorder=FeedRecorder(path))
+    receiver = Receiver(publisher.address, clock=lambda: float(next(times)), record=path)
     receiver.start()
     heard: list[Any] = []
     embedding = Embedding(event=EVENTS[0], vector=np.ones(3), space="s")
@@ -203,7 +210,7 @@ def test_a_full_disk_ends_the_recording_not_the_watching(tmp_path: Path) -> None
 
     publisher = Publisher("tcp://127.0.0.1:*")
     path = tmp_path / "live.feed"
-    receiver = Receiver(publisher.address, recorder=FeedRecorder(path))
+    receiver = Receiver(publisher.address, record=path)
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
