@@ -90,6 +90,12 @@ class DisplayState:
         self._last: Event | None = None  # the event with the highest code
         self._last_retrieved = -1  # the highest code with a final answer
 
+    def begin_again(self) -> None:
+        """Forget everything that was ever entered: a recording is shown from another place."""
+        version = self.version
+        DisplayState.__init__(self, self.gallery, self.address)
+        self.version = version + 1
+
     def update(self, record: Record, arrived: float) -> None:
         """Enter a record that arrived at `arrived` (s, LSL clock)."""
         self._heard_at = arrived

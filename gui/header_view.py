@@ -31,6 +31,7 @@ class HeaderView(QtWidgets.QWidget):
         self.theme = theme
         self.now = 0.0
         self.n_lost = 0
+        self.problem = ""
         self.setFixedHeight(HEIGHT)
 
     def set_theme(self, theme: Theme) -> None:
@@ -38,10 +39,14 @@ class HeaderView(QtWidgets.QWidget):
         self.theme = theme
         self.update()
 
-    def advance(self, now: float, n_lost: int) -> None:
-        """Describe the state at `now` (s, LSL clock); `n_lost` records were dropped or refused on their way here."""
+    def advance(self, now: float, n_lost: int, problem: str = "") -> None:
+        """Describe the state at `now` (s, LSL clock).
+
+        On their way here, `n_lost` records were dropped or refused; `problem` is what the receiver says is wrong.
+        """
         self.now = now
         self.n_lost = n_lost
+        self.problem = problem
         n_warnings = len(self.warnings())
         height = HEIGHT + (n_warnings * WARNING_HEIGHT + 2 * WARNING_MARGIN + SPACE_BELOW if n_warnings else 0)
         if height != self.height():
@@ -57,6 +62,8 @@ class HeaderView(QtWidgets.QWidget):
         found = self.state.warnings(self.now)
         if self.n_lost:
             found.append(tr("{n} records were lost on the way to this window", n=self.n_lost))
+        if self.problem:
+            found.append(self.problem)
         lines = [(warning, "") for warning in found[:MAX_WARNINGS]]
         if len(found) > MAX_WARNINGS:
             lines[-1] = (lines[-1][0], tr("(and {n} more)", n=len(found) - MAX_WARNINGS))

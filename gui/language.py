@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from typing import Literal, get_args
 
 from .japanese import JAPANESE
 
-__all__ = ["Language", "choose_language", "current_language", "tr", "use_language"]
+__all__ = [
+    "Language",
+    "LanguageChoice",
+    "choose_language",
+    "current_language",
+    "tr",
+    "use_language",
+    "warn_without_font",
+]
+
+logger = logging.getLogger(__name__)
 
 Language = Literal["en", "ja"]
+LanguageChoice = Literal["en", "ja", "auto"]
 
 _words: dict[str, str] = {}
 
 
-def choose_language(name: Literal["en", "ja", "auto"]) -> Language:
+def choose_language(name: LanguageChoice) -> Language:
     """Return a language; "auto" is that of the desktop: Japanese where LC_ALL, LC_MESSAGES or LANG say so."""
     if name != "auto":
         return name
@@ -38,6 +51,22 @@ def use_language(language: Language) -> None:
 def current_language() -> Language:
     """Return the language that is spoken now."""
     return "ja" if _words else "en"
+
+
+def warn_without_font(language: Language) -> None:
+    """Say in the log, once, that the desktop has no font for a language, if so; there must be a QApplication."""
+    from pyqtgraph.Qt import QtGui
+
+    system = QtGui.QFontDatabase.WritingSystem.Japanese
+    if language == "ja" and not QtGui.QFontDatabase.families(system):
+        _warn_once(
+            "no font has Japanese letters: boxes stand in their place (Debian, Ubuntu: apt install fonts-noto-cjk)"
+        )
+
+
+@functools.cache
+def _warn_once(words: str) -> None:
+    logger.warning("%s", words)
 
 
 def tr(text: str, **figures: object) -> str:

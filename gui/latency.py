@@ -7,10 +7,24 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LatencyHistory"]
+from .language import tr
+
+__all__ = ["LatencyHistory", "step_words"]
 
 TOTAL = "total"
 MAX_STEPS = 12
+
+
+def step_words(step: str) -> str:
+    """Return the name of a step in the language that is spoken; one that is not known stays as it is."""
+    words = {
+        "epoch": tr("epoch"),
+        "wait": tr("wait"),
+        "embed": tr("embed"),
+        "retrieve": tr("retrieve"),
+        TOTAL: tr("total"),
+    }
+    return words.get(step, step)
 
 
 class LatencyHistory:

@@ -10,13 +10,15 @@ from pyqtgraph.Qt import QtCore, QtGui
 
 from .display_state import DisplayState
 from .language import tr
-from .latency import TOTAL
+from .latency import TOTAL, step_words
 from .panel import CENTRE, LEFT, RIGHT, Panel, draw_text
+from .reasons import reason_words
 from .theme import Theme, font
 
 __all__ = ["STRIP_S", "LatencyView"]
 
 STRIP_S = 60.0
+LATE_S = 0.5  # age of the newest sample that is worth an alarm
 ROW = 19
 COLUMN = 44
 TABLE_WIDTH = 220
@@ -44,7 +46,7 @@ class LatencyView(Panel):
 
     def subtitle(self) -> str:
         """Return what is measured."""
-        return "from the last sample needed to the decision"
+        return self.fitting(tr("from the last sample needed to the decision"), "")
 
     def strip_rect(self) -> Any:
         """Return the QRectF of the strip; it gives way to the figures where there is little room."""
@@ -82,12 +84,13 @@ class LatencyView(Panel):
             draw_text(painter, box, f"{fraction * top_ms:g} ms", theme.color("muted"), RIGHT)
         for seconds in (60, 45, 30, 15, 0) if strip.width() > 240 else (60, 30, 0):
             x = strip.right() - seconds / STRIP_S * strip.width()
-            text, align = ("now", RIGHT) if seconds == 0 else (f"−{seconds} s", CENTRE)
+            text, align = (tr("now"), RIGHT) if seconds == 0 else (tr("−{seconds} s", seconds=seconds), CENTRE)
             left = strip.right() - 60 if seconds == 0 else x - 30
             draw_text(painter, QtCore.QRectF(left, strip.bottom() + 3, 60, 15), text, theme.color("muted"), align)
         if not len(totals):
             painter.setFont(font(12))
-            text = "nothing decoded yet" if not len(self.state.latency) else "nothing decoded in the last minute"
+            is_first = not len(self.state.latency)
+            text = tr("nothing decoded yet") if is_first else tr("nothing decoded in the last minute")
             draw_text(painter, strip, text, theme.color("muted"), CENTRE)
             return
         painter.save()
@@ -128,34 +131,44 @@ class LatencyView(Panel):
                 painter.fillRect(QtCore.QRectF(swatch.left(), swatch.center().y() - 1, 8, 2), theme.color("text"))
             else:
                 painter.fillRect(swatch, self.step_color(self.state.latency.steps.index(name)))
-            draw_text(painter, label.adjusted(16, 0, 0, 0), name, theme.color("text"), LEFT)
+            draw_text(painter, label.adjusted(16, 0, 0, 0), step_words(name), theme.color("text"), LEFT)
             for box, value in zip(columns, values, strict=True):
                 draw_text(painter, box.translated(0, offset), _figure(value), theme.color("text"), RIGHT)
 
-    def _draw_counts(self, painter: Any, counts: Any) -> None:
-        """Draw events = retrievals + refusals (+ pending), the pictures, and the refusals by reason."""
-        theme, status = self.theme, self.state.status
-        rows: list[tuple[str, str, str]] = []
+    def counts(self) -> list[tuple[str, str, str]]:
+        """Return events = retrievals + refusals (by reason) + pending, and more of the decoder: words, figure, role."""
+        status = self.state.status
         if status is None:
-            rows.append(("events", "–", "muted"))
-        else:
-            rows.append(("events", f"{status.n_events}", "text"))
-            rows.append(("= retrievals", f"{status.n_retrievals}", "text"))
-            rows.append(("+ refusals", f"{status.n_refusals}", "trouble" if status.n_refusals else "text"))
-            if status.n_pending:
-                rows.append(("+ pending", f"{status.n_pending}", "muted"))
-            if status.n_missing:
-                rows.append(("samples missing", f"{status.n_missing}", "trouble"))
-            if status.n_pictures:
-                rows.append(("pictures", f"{status.n_pictures}", "text"))
-            reasons = sorted(status.refusals.items(), key=lambda item: -item[1])
-            rows += [(f"    {reason}", f"{n}", "trouble") for reason, n in reasons if n]
-        painter.setFont(font(12))
+            return [(tr("events"), "–", "muted")]
+        reasons = sorted(status.refusals.items(), key=lambda item: -item[1])
+        rows = [
+            (tr("events"), f"{status.n_events}", "text"),
+            (tr("= retrievals"), f"{status.n_retrievals}", "text"),
+            (tr("+ refusals"), f"{status.n_refusals}", "trouble" if status.n_refusals else "text"),
+            *((f"    {reason_words(reason)}", f"{n}", "trouble") for reason, n in reasons if n),
+        ]
+        if status.n_pending:
+            rows.append((tr("+ pending"), f"{status.n_pending}", "muted"))
+        if status.n_missing:
+            rows.append((tr("samples missing"), f"{status.n_missing}", "trouble"))
+        if status.lag_s > LATE_S:
+            rows.append((tr("newest sample"), tr("{n:.1f} s old", n=status.lag_s), "trouble"))
+        if status.n_pictures:
+            rows.append((tr("pictures"), f"{status.n_pictures}", "text"))
+        return rows
+
+    def _draw_counts(self, painter: Any, counts: Any) -> None:
+        """Draw the decoder's counts; where there is no room for all, how many are left out."""
+        rows = self.counts()
         n_rows = int(counts.height() / ROW)
+        if len(rows) > n_rows > 0:
+            rows[n_rows - 1 :] = [(tr("{n} more", n=len(rows) - n_rows + 1), "…", "muted")]
+        painter.setFont(font(12))
         for i, (name, value, role) in enumerate(rows[:n_rows]):
             line = QtCore.QRectF(counts.left(), counts.top() + i * ROW, counts.width(), ROW)
-            draw_text(painter, line, name, theme.color("muted"), LEFT)
-            draw_text(painter, line, value, theme.color(role), RIGHT)
+            used = painter.fontMetrics().horizontalAdvance(value) + 8
+            draw_text(painter, line.adjusted(0, 0, -used, 0), name, self.theme.color("muted"), LEFT)
+            draw_text(painter, line, value, self.theme.color(role), RIGHT)
 
 
 def _round_up(value: float) -> float:

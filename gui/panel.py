@@ -147,6 +147,10 @@ class Panel(QtWidgets.QWidget):
         """Return what stands at the right end of the title line."""
         return ""
 
+    def key_help(self) -> tuple[tuple[str, str], ...]:
+        """Return the keys that this panel takes and what each does, in the language in use."""
+        return ()
+
     def fitting(self, *texts: str) -> str:
         """Return the first of some subtitles that has room beside the title, or the last."""
         used = self.title_width() + 3 * MARGIN

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from necomimi.records import Reason
-
 from .language import tr
 
 __all__ = ["reason_words"]
 
 
-def reason_words(reason: Reason) -> str:
-    """Return a refusal's reason in the language that is spoken."""
-    words: dict[Reason, str] = {
+def reason_words(reason: str) -> str:
+    """Return a refusal's reason in the language that is spoken; one that is not known stays as it is."""
+    words: dict[str, str] = {
         "gap": tr("gap"),
         "reconnect": tr("reconnect"),
         "seam": tr("seam"),
@@ -23,4 +21,4 @@ def reason_words(reason: Reason) -> str:
         "amplitude": tr("amplitude"),
         "reference lost": tr("reference lost"),
     }
-    return words[reason]
+    return words.get(reason, reason)

@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from necomimi.errors import ConfigError
 from necomimi.feed import DEFAULT_ADDRESS, Record, Subscriber
+from necomimi.feed_file import FeedRecorder, Message
 from necomimi.lsl import local_clock
 from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status
 
@@ -16,6 +18,7 @@ __all__ = ["CAPACITY", "PICTURE_CAPACITY", "Receiver"]
 
 logger = logging.getLogger(__name__)
 
+SHOWN = (Chunk, Event, Retrieval, Refusal, GeneratedImage, Status)
 CAPACITY = 3000  # over a minute of 63 channels at 20 chunks and 15 decisions a second
 PICTURE_CAPACITY = 16  # each may be as large as a message of the feed
 POLL_S = 0.1
@@ -38,13 +41,15 @@ class Receiver:
         Seconds, on the clock of the records' time stamps.
     keys : Path, optional
         Folder of the keys for an encrypted feed.
+    record : Path, optional
+        A new file that keeps every message of the feed, those that no window shows too.
 
     Raises
     ------
     FeedError
         The address is not one that ZeroMQ can connect to.
     ConfigError
-        The keys are not there.
+        The keys are not there, or the file is, or cannot be written.
     """
 
     def __init__(
@@ -54,8 +59,17 @@ class Receiver:
         clock: Callable[[], float] = local_clock,
         *,
         keys: Path | None = None,
+        record: Path | None = None,
     ) -> None:
-        self._subscriber = Subscriber(address, (Chunk, Event, Retrieval, Refusal, GeneratedImage, Status), keys=keys)
+        self._subscriber = Subscriber(address, SHOWN if record is None else (), keys=keys)
+        self._recorder: FeedRecorder | None = None
+        if record is not None:
+            try:
+                self._recorder = FeedRecorder(record)
+            except ConfigError:
+                self._subscriber.close()
+                raise
+        self._recording_problem = ""
         self.address = address
         self.n_dropped = 0
         self._clock = clock
@@ -72,8 +86,8 @@ class Receiver:
 
     @property
     def problem(self) -> str:
-        """Why the decoder's feed, though it is there, is not for us, in words; "" while nothing is wrong."""
-        return self._subscriber.problem
+        """Why the decoder is there but not for us, or is not recorded, in words; "" while nothing is wrong."""
+        return self._subscriber.problem or self._recording_problem
 
     def start(self) -> None:
         """Begin to listen."""
@@ -86,17 +100,36 @@ class Receiver:
                 record = self._subscriber.receive(POLL_S)
                 if record is None:
                     continue
+                arrived = self._clock()
+                self._record(arrived)
                 if isinstance(record, GeneratedImage):
-                    self._pictures.append((self._clock(), record))
+                    self._pictures.append((arrived, record))
+                if not isinstance(record, SHOWN) or isinstance(record, GeneratedImage):
                     continue
-                self._records.append((self._clock(), record))
+                self._records.append((arrived, record))
                 if len(self._records) > self._capacity:
                     self._records.popleft()
                     self.n_dropped += 1
                     if self.n_dropped == 1:
                         logger.warning("the window does not keep up: the oldest records are dropped")
         finally:
-            self._subscriber.close()
+            self._close()
+
+    def _record(self, arrived: float) -> None:
+        """Keep the message that was received last, until the disk is full."""
+        if self._recorder is None or self._recording_problem:
+            return
+        try:
+            self._recorder.write(Message(arrived, *self._subscriber.frames))
+        except OSError as error:
+            self._recording_problem = f"{self._recorder.path} is not recorded any more: {error.strerror}"
+            logger.warning("%s", self._recording_problem)
+
+    def _close(self) -> None:
+        """Close the connection and the recording."""
+        self._subscriber.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
     def take(self) -> list[tuple[float, Record]]:
         """Return what has come since the last call, oldest first, each with its time of arrival (s); pictures last."""
@@ -107,7 +140,7 @@ class Receiver:
         """End the thread and close the connection."""
         self._stopping.set()
         if self._thread.ident is None:
-            self._subscriber.close()
+            self._close()
         else:
             self._thread.join(timeout=5.0)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
-__all__ = ["DARK", "LIGHT", "Theme", "apply", "choose", "font"]
+__all__ = ["DARK", "LIGHT", "Theme", "ThemeName", "apply", "choose", "font"]
 
 ThemeName = Literal["dark", "light", "auto"]
 
@@ -81,6 +81,18 @@ LIGHT = Theme(
     trouble="#c6511f",
     trace="#33414e",
 )
+MENUS = """
+QMenuBar {{ background: {window}; color: {muted}; border: 0; padding: 2px 6px; }}
+QMenuBar::item {{ padding: 3px 9px; background: transparent; border-radius: 4px; }}
+QMenuBar::item:selected, QMenuBar::item:pressed {{ background: {line}; color: {text}; }}
+QMenu {{ background: {panel}; color: {text}; border: 1px solid {line}; padding: 4px; }}
+QMenu::item {{ padding: 5px 24px 5px 30px; border-radius: 4px; }}
+QMenu::item:selected {{ background: {line}; }}
+QMenu::item:disabled {{ color: {faint}; background: transparent; }}
+QMenu::separator {{ height: 1px; background: {line}; margin: 4px 8px; }}
+QMenu::indicator {{ width: 14px; height: 14px; left: 8px; }}
+QToolTip {{ background: {panel}; color: {text}; border: 1px solid {line}; padding: 3px; }}
+"""
 
 
 def choose(name: ThemeName) -> Theme:
@@ -119,4 +131,8 @@ def apply(application: Any, theme: Theme) -> None:
         (role.HighlightedText, "panel"),
     ):
         palette.setColor(target, theme.color(source))
+    for target in (role.WindowText, role.Text, role.ButtonText):
+        palette.setColor(QtGui.QPalette.ColorGroup.Disabled, target, theme.color("faint"))
+    palette.setColor(role.PlaceholderText, theme.color("muted"))
     application.setPalette(palette)
+    application.setStyleSheet(MENUS.format(**asdict(theme)))

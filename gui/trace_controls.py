@@ -18,7 +18,7 @@ from .panel import Panel
 from .ruler import SCALES
 from .theme import Theme
 
-__all__ = ["WINDOWS_S", "TraceControls", "key_help"]
+__all__ = ["WINDOWS_S", "TraceControls"]
 
 WINDOWS_S = (5.0, 10.0, 20.0)
 DEVIATIONS = (
@@ -30,21 +30,6 @@ FIT_AFTER_S = 2.0
 VERTEX = "Cz"  # what the key R offers beside the average
 
 T = TypeVar("T")
-
-
-def key_help() -> tuple[tuple[str, str], ...]:
-    """Return the keys of the EEG panel and what each does, in the language that is spoken."""
-    return (
-        ("↑ ↓", tr("larger or smaller traces (or the wheel)")),
-        ("← →", tr("more or fewer seconds")),
-        ("A", tr("fit the scale to the signal")),
-        ("G", tr("rows by region of the head, or in stream order")),
-        ("R", tr("reference: as recorded, average, Cz")),
-        ("H", tr("high-pass: off, 0.1, 1 Hz")),
-        ("L", tr("low-pass: off, 30, 40, 100 Hz")),
-        ("N", tr("notch: off, 50, 60 Hz")),
-        (tr("click"), tr("on a name: bad channel, yes or no")),
-    )
 
 
 class TraceControls(Panel):
@@ -73,6 +58,20 @@ class TraceControls(Panel):
         self.is_by_region = True
         self.watch = ChannelWatch()
         self._wheel = 0
+
+    def key_help(self) -> tuple[tuple[str, str], ...]:
+        """Return the keys and what each does."""
+        return (
+            ("↑ ↓", tr("larger or smaller traces (or the wheel)")),
+            ("← →", tr("more or fewer seconds")),
+            ("A", tr("fit the scale to the signal")),
+            ("G", tr("rows by region of the head, or in stream order")),
+            ("R", tr("reference: as recorded, average, Cz")),
+            ("H", tr("high-pass: off, 0.1, 1 Hz")),
+            ("L", tr("low-pass: off, 30, 40, 100 Hz")),
+            ("N", tr("notch: off, 50, 60 Hz")),
+            (tr("click"), tr("on a name: bad channel, yes or no")),
+        )
 
     def row_height(self) -> float:
         """Return pixels per channel."""

@@ -16,7 +16,7 @@ from .rows import Rows, by_region, in_stream_order
 from .ruler import AXIS_HEIGHT, SCALES, draw_scale_bar, draw_seconds
 from .scroller import Look, Scroller
 from .theme import Theme, font
-from .trace_controls import FIT_AFTER_S, WINDOWS_S, TraceControls, key_help
+from .trace_controls import FIT_AFTER_S, WINDOWS_S, TraceControls
 
 __all__ = ["SCALES", "WINDOWS_S", "TraceView"]
 
@@ -29,7 +29,7 @@ PALE = 0.4  # of a bad channel's trace
 class TraceView(TraceControls):
     """All channels of the newest seconds, one above the other, around each one's own mean.
 
-    The keys (`necomimi.gui.trace_controls.key_help`) change how the signal is shown, and nothing else: what is decoded
+    The keys (`key_help`) change how the signal is shown, and nothing else: what is decoded
     is another process's copy. A click on a channel's name marks it as bad, or takes the mark back.
     """
 
@@ -82,7 +82,7 @@ class TraceView(TraceControls):
         if name is not None:
             return name_tip(name, self.watch.reasons.get(name, ""), self.watch.qualities.get(name))
         if point.y() < TITLE_HEIGHT:
-            lines = (f"<tr><td>{keys}&nbsp;&nbsp;</td><td>{text}</td></tr>" for keys, text in key_help())
+            lines = (f"<tr><td>{keys}&nbsp;&nbsp;</td><td>{text}</td></tr>" for keys, text in self.key_help())
             return f"<table>{''.join(lines)}</table>"
         return ""
 

@@ -1,14 +1,11 @@
-"""Watch a running decoder in a window of its own: feed, gallery -> window."""
+"""Watch a running decoder, or a recording of it, in a window of its own: feed or file, gallery -> window."""
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,13 +13,11 @@ from necomimi.console import console
 from necomimi.errors import ConfigError
 from necomimi.feed import DEFAULT_ADDRESS
 from necomimi.gallery import Gallery
+from necomimi.report import require_folders
 
 __all__ = ["command"]
 
-logger = logging.getLogger(__name__)
-
 SCREENSHOT_AFTER_S = 10.0
-WATCH_MS = 50
 
 
 def load_gallery(path: Path) -> Gallery:
@@ -39,91 +34,97 @@ def has_display() -> bool:
 
 
 def command(
-    feed: Annotated[str, typer.Option(help="Address of the decoder's feed.")] = DEFAULT_ADDRESS,
+    feed: Annotated[
+        str | None, typer.Option(help="Address of the decoder's feed.", show_default=DEFAULT_ADDRESS)
+    ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(help="Gallery or decoder directory, for the pictures; without it labels only."),
     ] = None,
     keys: Annotated[Path | None, typer.Option(help="Folder of the keys for an encrypted feed (necomimi keys).")] = None,
-    theme: Annotated[Literal["dark", "light", "auto"], typer.Option(help="Colours.")] = "auto",
+    record: Annotated[
+        Path | None, typer.Option(help="Keep every message of the feed in this new file, for --playback.")
+    ] = None,
+    playback: Annotated[
+        Path | None, typer.Option(help="Show a recording (--record) as it was; no decoder is needed.")
+    ] = None,
+    theme: Annotated[
+        Literal["dark", "light", "auto"] | None,
+        typer.Option(help="Colours; auto is the desktop's.", show_default="as last time, at first auto"),
+    ] = None,
+    language: Annotated[
+        Literal["en", "ja", "auto"] | None,
+        typer.Option(help="English or Japanese; auto is the desktop's.", show_default="as last time, at first auto"),
+    ] = None,
+    reset_layout: Annotated[
+        bool, typer.Option("--reset-layout", help="Forget how the window was arranged last time.")
+    ] = False,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Close after this many seconds.")] = None,
     screenshot: Annotated[
         Path | None,
-        typer.Option(help=f"Save a PNG just before closing (after {SCREENSHOT_AFTER_S:g} s if --seconds is absent)."),
+        typer.Option(
+            help=f"Save a PNG just before closing (after {SCREENSHOT_AFTER_S:g} s if --seconds is absent); with "
+            "--playback that many seconds into the recording, at once. The layout is neither taken nor kept."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report of what was watched when the window closes (HTML).")
     ] = None,
 ) -> None:
-    """Watch a running decoder: EEG, what is seen, what is read and painted, how well, how fast.
+    """Watch a running decoder, or a recording of it: EEG, what is seen, read and painted, how well, how fast.
 
-    It may be started before or after the decoder, and finds it again after a restart. Keys: Up and Down (or the
-    wheel) scale, Left and Right window, A fit, T theme, Q close.
+    It may be started before or after the decoder, and finds it again after a restart. F1 lists the keys.
 
     Example: necomimi view --gallery decoders/demo
     """
-    if screenshot is not None and not screenshot.absolute().parent.is_dir():
-        raise ConfigError(f"--screenshot {screenshot}: no such folder", "a file in a folder that exists")
-    if not has_display():
-        if screenshot is None:
-            raise ConfigError(
-                "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)",
-                "a graphical session",
-                "--screenshot FILE draws without one; on a distant machine use ssh -X",
-            )
-        console.print("no display: drawing offscreen for the screenshot")
-        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    require_folders(screenshot, report)
+    if playback is not None:
+        for name, value in (("--feed", feed), ("--keys", keys), ("--record", record)):
+            if value is not None:
+                raise ConfigError(f"--playback and {name}", "one of them: a recording is played, or a feed is watched")
+    _require_display(screenshot)
     pictures = None if gallery is None else load_gallery(gallery)
     if seconds is None and screenshot is not None:
         seconds = SCREENSHOT_AFTER_S
-    _run(feed, keys, pictures, theme, seconds, screenshot)
-    if screenshot is not None:
-        console.print(f"screenshot: {screenshot}")
 
+    from .watching import Wishes, watch
 
-def _run(
-    feed: str,
-    keys: Path | None,
-    gallery: Gallery | None,
-    theme: Literal["dark", "light", "auto"],
-    seconds: float | None,
-    screenshot: Path | None,
-) -> None:
-    """Open the window and keep it open until it is closed, time is up, or the process is told to end."""
-    told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
-
-    from pyqtgraph.Qt import QtCore, QtWidgets
-
-    from .display_state import DisplayState
-    from .receiver import Receiver
-    from .theme import choose
-    from .window import ViewerWindow
-
-    QtCore.qInstallMessageHandler(_log_qt)
-    receiver = Receiver(feed, keys=keys)
-    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["necomimi"])
-
-    def give_up(*error: Any) -> None:
-        sys.__excepthook__(*error)
-        application.exit(1)
-
-    sys.excepthook = give_up  # PyQt would abort the process, or go on with half a frame
-    window = ViewerWindow(DisplayState(gallery, feed), receiver, choose(theme))
-    # Python runs signal handlers between two byte codes only: this timer sees to it that there are some.
-    watch = QtCore.QTimer(window, interval=WATCH_MS, timeout=lambda: window.close() if told.is_set() else None)
-    watch.start()
-    if seconds is not None:
-        QtCore.QTimer.singleShot(round(1000 * seconds), window.close)
-    window.show()
-    window.start()
-    logger.info("listening on %s", feed)
-    status = application.exec()
-    receiver.stop()
+    status = watch(
+        playback or feed or DEFAULT_ADDRESS,
+        Wishes(
+            gallery=pictures,
+            keys=keys,
+            record=record,
+            theme=theme,
+            language=language,
+            reset_layout=reset_layout,
+            seconds=seconds,
+            screenshot=screenshot,
+            report=report,
+        ),
+    )
     if status:
         raise typer.Exit(status)
-    if screenshot is not None:
-        window.save_screenshot(screenshot)
+    for name, path in (("screenshot", screenshot), ("report", report), ("recording", record)):
+        if path is not None:
+            console.print(f"{name}: {path}")
 
 
-def _log_qt(kind: Any, context: Any, message: str) -> None:
-    """Pass Qt's own messages to the log; what the offscreen platform cannot do is of no interest."""
-    logger.log(logging.DEBUG if "plugin does not support" in message else logging.WARNING, "Qt: %s", message)
+def _require_display(screenshot: Path | None) -> None:
+    """Make sure that there is a screen, or draw without one for a screenshot.
+
+    Raises
+    ------
+    ConfigError
+        There is no screen, and a window is wanted.
+    """
+    if has_display():
+        return
+    if screenshot is None:
+        raise ConfigError(
+            "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)",
+            "a graphical session",
+            "--screenshot FILE draws without one; on a distant machine use ssh -X",
+        )
+    console.print("no display: drawing offscreen for the screenshot")
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,24 @@ from necomimi.lsl import local_clock
 from necomimi.records import GeneratedImage, Refusal, Retrieval
 
 from .accuracy_view import AccuracyView
+from .arrangement import GAP, splitter
 from .display_state import DisplayState
 from .exhibition import ExhibitionView
 from .filmstrip_view import FilmstripView
+from .head_view import HeadView
 from .header_view import HeaderView
 from .image_view import ATTRIBUTION_HEIGHT, LABEL_HEIGHT, MAX_SIDE, ImageView
 from .imagined_view import SPACE, ImaginedView
 from .latency_view import LatencyView
 from .mark import Mark
-from .panel import MARGIN
+from .panel import MARGIN, Panel
+from .playback import PlaybackReceiver
+from .playback_bar import PlaybackBar
 from .receiver import Receiver
 from .retrieval_view import RetrievalView
-from .theme import DARK, LIGHT, Theme, apply
+from .session_report import Session, write_session_report
+from .shell import Shell
+from .theme import Theme
 from .trace_view import TraceView
 
 __all__ = ["ViewerWindow"]
@@ -37,13 +45,12 @@ DRAW_MS = 33
 SLOW_S = 0.2  # the header and the latency strip need no more than five frames a second
 DWELL_S = 0.6  # an answer stays at least this long: five a second could not be read
 PICTURE_WAIT_S = 1.0  # an event with a picture stays this long while no newer one has one
-GAP = 8
 BESIDE = 0.74  # side of two painted pictures beside the one that was shown
 RIGHT_SHARE = 0.45  # of the window, at most, that the right column takes for the sake of pictures
 NO_PICTURES: Mapping[str, GeneratedImage] = {}
 
 
-class ViewerWindow(QtWidgets.QMainWindow):
+class ViewerWindow(Shell):
     """The live viewer.
 
     One timer takes records from the receiver, another draws: a burst of records costs no frames, and a slow frame
@@ -56,33 +63,36 @@ class ViewerWindow(QtWidgets.QMainWindow):
         Started by `start`, stopped when the window closes.
     theme : Theme
     clock : callable
-        Seconds on the LSL clock.
+        Seconds on the LSL clock; a recording has one of its own.
     """
 
     def __init__(
-        self, state: DisplayState, receiver: Receiver, theme: Theme, clock: Callable[[], float] = local_clock
+        self,
+        state: DisplayState,
+        receiver: Receiver | PlaybackReceiver,
+        theme: Theme,
+        clock: Callable[[], float] = local_clock,
     ) -> None:
-        super().__init__()
+        super().__init__(theme, receiver if isinstance(receiver, PlaybackReceiver) else None)
         self.state = state
         self.receiver = receiver
-        self.theme = theme
-        self._clock = clock
+        self._clock = clock if self.playback is None else self.playback.clock
+        self._opened = datetime.now()
         self._drawn_version = -1
         self._slow_at = -SLOW_S
         self._mark: Mark | None = None  # the event on show, and what had been said of it then
         self._answer: Retrieval | Refusal | None = None
         self._pictures = NO_PICTURES
         self._seen: Mark | None = None  # the newest event of which a picture has been on show
-        self._n_places = 0  # for painted pictures
         self._shown_at = -DWELL_S
         self._is_past = False  # whether what is on show has been chosen from the last decisions
         self._before: tuple[Any, Any] = (self.windowState(), None)  # and focus, before the exhibition
-        self.setWindowTitle("necomimi")
         self.resize(1280, 800)
 
         self.header = HeaderView(state, theme)
         self.traces = TraceView(state, theme)
         self.latency = LatencyView(state, theme)
+        self.head = HeadView(state, theme)
         self.image = ImageView(state, theme)
         self.imagined = ImaginedView(state, theme)
         self.imagined.hide()
@@ -90,12 +100,12 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self.accuracy = AccuracyView(state, theme)
         self.filmstrip = FilmstripView(state, theme)
         self.exhibition = ExhibitionView(state)
-        self._views = (
-            *(self.header, self.traces, self.latency, self.filmstrip),
+        self.views = (
+            *(self.header, self.traces, self.latency, self.head, self.filmstrip),
             *(self.image, self.imagined, self.retrieval, self.accuracy),
         )
         self._lay_out()
-        apply(QtWidgets.QApplication.instance(), theme)
+        self.finish()
         self.traces.setFocus()
 
         self._pull_timer = QtCore.QTimer(self, interval=PULL_MS, timeout=self.pull)
@@ -103,15 +113,16 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self._draw_timer.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
 
     def _lay_out(self) -> None:
-        """Put traces, latency and the last decisions at the left; pictures, answer and accuracy at the right.
+        """Put traces, latency, head and the last decisions at the left; pictures, answer and accuracy at the right.
 
         All borders are movable. The exhibition lies behind.
         """
-        parts = (self.traces, self.latency, self.filmstrip)
-        left = _splitter(QtCore.Qt.Orientation.Vertical, parts, (430, 150, 152))
-        pair = _splitter(QtCore.Qt.Orientation.Horizontal, (self.image, self.imagined), (1, 1))
-        right = _splitter(QtCore.Qt.Orientation.Vertical, (pair, self.retrieval, self.accuracy), (276, 310, 144))
-        whole = _splitter(QtCore.Qt.Orientation.Horizontal, (left, right), (900, 360))
+        horizontal, vertical = QtCore.Qt.Orientation.Horizontal, QtCore.Qt.Orientation.Vertical
+        below = splitter("below", horizontal, (self.latency, self.head), (560, 330))
+        left = splitter("left", vertical, (self.traces, below, self.filmstrip), (500, 180, 152))
+        pair = splitter("pair", horizontal, (self.image, self.imagined), (1, 1))
+        right = splitter("right", vertical, (pair, self.retrieval, self.accuracy), (296, 340, 180))
+        whole = splitter("whole", horizontal, (left, right), (940, 500))
         self._pair, self._right, self._whole = pair, right, whole
         left.setStretchFactor(0, 1)
         right.setStretchFactor(0, 1)
@@ -124,20 +135,32 @@ class ViewerWindow(QtWidgets.QMainWindow):
         rows.setSpacing(0)
         rows.addWidget(self.header)
         rows.addWidget(whole, 1)
+        if self.playback is not None:
+            self._bar = PlaybackBar(self.playback, self.theme, self.seek)
+            self.views += (self._bar,)
+            rows.addWidget(self._bar)
         self._stack = QtWidgets.QStackedWidget()
         self._stack.addWidget(page)
         self._stack.addWidget(self.exhibition)
         self.setCentralWidget(self._stack)
 
-    def _make_room(self, n_places: int) -> None:
+    def is_ready(self, panel: Panel) -> bool:
+        """Return whether a panel has something to show: that of painted pictures waits for the first."""
+        return panel is not self.imagined or self.n_places > 0
+
+    def make_room(self, n_places: int) -> None:
         """Open the panel of painted pictures, or widen it; the right column grows as far as the window allows.
 
         One painted picture gets the size of the one shown, two get less. A window that is too small for it grows.
         """
-        self._n_places = n_places
+        self.n_places = n_places
+        if self.imagined.name in self.hidden:
+            return
         self.imagined.show()
-        for splitter in (self._pair, self._right, self._whole):
-            splitter.refresh()  # else the least size of each is known to the next one only later
+        if self._arrangement.has_room(self._pair, n_places):
+            return
+        for part in (self._pair, self._right, self._whole):
+            part.refresh()  # else the least size of each is known to the next one only later
         self.resize(self.size().expandedTo(self.centralWidget().minimumSizeHint()))
         side = int(min(self.image.body().height() - LABEL_HEIGHT - ATTRIBUTION_HEIGHT, MAX_SIDE))
         painted = side if n_places == 1 else 2 * round(BESIDE * side) + SPACE
@@ -167,16 +190,19 @@ class ViewerWindow(QtWidgets.QMainWindow):
         self.traces.advance(now)
         if now - self._slow_at >= SLOW_S:
             self._slow_at = now
-            self.header.advance(now, self.receiver.n_dropped + self.receiver.n_refused)
+            self.header.advance(now, self.receiver.n_dropped + self.receiver.n_refused, self.receiver.problem)
             self.latency.advance(now)
+            self.head.advance(now)
             self.image.advance(now)
             self.imagined.advance(now)
             self.filmstrip.advance(now)
             if self.state.version != self._drawn_version:
                 self._drawn_version = self.state.version
                 self.accuracy.update()
-        if len(self.state.stages) > self._n_places:
-            self._make_room(len(self.state.stages))
+        if self.playback is not None:
+            self._bar.update()
+        if len(self.state.stages) > self.n_places:
+            self.make_room(len(self.state.stages))
         self._show(self._choose(now), now)
         self.exhibition.advance(now)
 
@@ -222,12 +248,13 @@ class ViewerWindow(QtWidgets.QMainWindow):
             self.imagined.show_mark(mark)
             self.exhibition.show_mark(mark)
 
-    def set_theme(self, theme: Theme) -> None:
-        """Change all colours."""
-        self.theme = theme
-        apply(QtWidgets.QApplication.instance(), theme)
-        for view in self._views:
-            view.set_theme(theme)
+    def seek(self, position: float) -> None:
+        """Go to a place in the recording, in seconds from its beginning."""
+        if self.playback is not None and self.playback.seek(position):
+            self.state.begin_again()
+            self._show(None, -math.inf)
+            self._seen, self._slow_at = None, -math.inf
+        self.pull()
 
     @property
     def is_exhibiting(self) -> bool:
@@ -249,28 +276,27 @@ class ViewerWindow(QtWidgets.QMainWindow):
             self._stack.setCurrentIndex(0)
             self.setWindowState(state)
             (focus or self.traces).setFocus()
-        if self.menuWidget() is not None:
-            self.menuWidget().setVisible(not on)
+
+    def toggle_exhibition(self) -> None:
+        """Show nothing but the pictures, or all views again."""
+        self.exhibit(not self.is_exhibiting)
 
     def keyPressEvent(self, event: Any) -> None:
-        """T changes between dark and light, C turns the page of accuracy, F11 exhibits the pictures, Q closes.
+        """C turns the page of accuracy; End and Esc return from the past to what is live, Esc from the exhibition.
 
-        End and Esc return from the past to what is live, Esc from the exhibition; the other keys are for the view that
-        has the focus, the traces at first.
+        The other keys are for the menus, and for the view that has the focus, the traces at first.
         """
         key = QtCore.Qt.Key
-        if event.key() == key.Key_T:
-            self.set_theme(LIGHT if self.theme is DARK else DARK)
-        elif event.key() == key.Key_C:
+        if event.key() == key.Key_C:
             self.accuracy.turn()
-        elif event.key() == key.Key_F11 or (event.key() == key.Key_Escape and self.is_exhibiting):
-            self.exhibit(not self.is_exhibiting)
+        elif event.key() == key.Key_Escape and self.is_exhibiting:
+            self.exhibit(False)
         elif event.key() in (key.Key_End, key.Key_Escape):
             self.filmstrip.return_to_live()
-        elif event.key() == key.Key_Q:
-            self.close()
         else:
             super().keyPressEvent(event)
+
+    # -- files
 
     def save_screenshot(self, path: Path) -> None:
         """Write what the window shows now as a PNG.
@@ -285,21 +311,31 @@ class ViewerWindow(QtWidgets.QMainWindow):
         if not self.grab().save(str(path), "PNG"):
             raise ConfigError(f"the screenshot {path} cannot be written", "a file in a folder that exists")
 
+    def save_report(self, path: Path) -> None:
+        """Write a report of what was watched, with a picture of the window, as HTML.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be written.
+        """
+        self.pull()
+        self.draw()
+        buffer = QtCore.QBuffer()
+        self.grab().save(buffer, "PNG")
+        session = Session(
+            began=self._opened,
+            seconds=(datetime.now() - self._opened).total_seconds(),
+            recording="" if self.playback is None else self.playback.file.path.name,
+            place=0.0 if self.playback is None else self.playback.position,
+            n_lost=self.receiver.n_dropped + self.receiver.n_refused,
+        )
+        write_session_report(path, self.state, session, buffer.data().data())
+
     def closeEvent(self, event: Any) -> None:
-        """Stop the timers and the receiver."""
+        """Keep the layout; stop the timers and the receiver."""
+        self._arrangement.keep()
         self._pull_timer.stop()
         self._draw_timer.stop()
         self.receiver.stop()
         event.accept()
-
-
-def _splitter(orientation: Any, parts: tuple[Any, ...], sizes: tuple[int, ...]) -> Any:
-    """Return a splitter of some widgets, none of which can be folded away by accident."""
-    splitter = QtWidgets.QSplitter(orientation)
-    splitter.setHandleWidth(GAP)
-    splitter.setStyleSheet("QSplitter::handle { image: none; }")
-    splitter.setChildrenCollapsible(False)
-    for part in parts:
-        splitter.addWidget(part)
-    splitter.setSizes(sizes)
-    return splitter

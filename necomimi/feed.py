@@ -202,6 +202,8 @@ class Subscriber:
     ----------
     n_refused : int
         Messages passed over because they were malformed.
+    frames : tuple of bytes
+        Topic and body of the record that was received last, as they came.
     problem : str
         Why the publisher and we do not come together though it is there, in words; "" while nothing is wrong.
 
@@ -217,6 +219,7 @@ class Subscriber:
         self, address: str = DEFAULT_ADDRESS, topics: tuple[type, ...] = (), *, keys: Path | None = None
     ) -> None:
         self.n_refused = 0
+        self.frames = (b"", b"")
         self.problem = ""
         self._address = address
         self._keys = keys
@@ -251,7 +254,9 @@ class Subscriber:
             try:
                 if len(frames) != 2:
                     raise FeedError(f"a message of {len(frames)} frames", "two")
-                return decode(*frames)
+                record = decode(*frames)
+                self.frames = (frames[0], frames[1])
+                return record
             except FeedError as error:
                 self.n_refused += 1
                 logger.warning("refused message %d on the feed: %s", self.n_refused, error)

@@ -14,11 +14,11 @@ import typer
 
 from necomimi.console import console, output
 from necomimi.errors import ConfigError
+from necomimi.report import require_folders
 
 from .decisions import judge_decisions
 from .judgement import judge_decoder, judge_scores, judge_windows
 from .long_format import write_csv
-from .report import require_folders
 from .score_files import load_scores
 from .tables import tables_of, validation_line
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from necomimi.report import Report
+
 from . import plots, sweep_tables
 from .guards import describe
-from .report import Report
 from .tables import early_rows, tables_of, validation_line
 
 __all__ = ["evaluation_report", "sweep_report"]

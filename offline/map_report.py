@@ -14,10 +14,10 @@ from rich.table import Table
 
 from necomimi.errors import ConfigError
 from necomimi.regions import flat_positions
+from necomimi.report import Report
 
 from . import plots
 from .masking import WIDTH_S, Part
-from .report import Report
 
 __all__ = ["add_channels", "channel_means", "row_of", "tabulate_parts", "write_map"]
 

@@ -13,9 +13,9 @@ import typer
 
 from necomimi.console import console, output, progress
 from necomimi.errors import ConfigError, DatasetError
+from necomimi.report import require_folders
 
 from .evaluate import parse_repetitions
-from .report import require_folders
 
 if TYPE_CHECKING:
     import numpy as np

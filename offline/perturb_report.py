@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from .drawing import ACCENT, INK, MUTED, dress, empty, explain, name_rows, percent, reach
+from necomimi.drawing import ACCENT, INK, MUTED, dress, empty, explain, name_rows, percent, reach
+from necomimi.report import Report
+
 from .map_report import add_channels
 from .perturbation import FIGURES
 from .reconstruct_report import draw_grid
-from .report import Report
 from .tables import TRANSDUCTIVE_EPOCHS
 
 if TYPE_CHECKING:

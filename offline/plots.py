@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from necomimi.drawing import ACCENT, FONT, INK, MUTED, dress, empty, explain, name_rows, percent, reach, tint
 from necomimi.errors import ConfigError
 from necomimi.regions import flat_positions
-
-from .drawing import ACCENT, FONT, INK, MUTED, dress, empty, explain, name_rows, percent, reach, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.table import Table
 
-from .drawing import ACCENT, FONT, INK, MUTED, dress, empty, explain, name_rows, percent, reach
-from .report import Report
+from necomimi.drawing import ACCENT, FONT, INK, MUTED, dress, empty, explain, name_rows, percent, reach
+from necomimi.report import Report
+
 from .tables import TRANSDUCTIVE_EPOCHS
 
 if TYPE_CHECKING:

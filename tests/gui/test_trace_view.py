@@ -13,7 +13,6 @@ from necomimi.gui.event_layer import Labels, refused_spans
 from necomimi.gui.language import use_language
 from necomimi.gui.mark import Mark
 from necomimi.gui.theme import DARK, LIGHT
-from necomimi.gui.trace_controls import key_help
 from necomimi.gui.trace_view import SCALES, WINDOWS_S, TraceView
 from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
 
@@ -458,7 +457,7 @@ def test_tips_say_keys_in_the_title_line_and_nothing_over_the_traces(view: Trace
     feed(view, NOW - 5, NOW)
     pixels(view)
     tip = view.tip_at(QtCore.QPointF(200, 10))
-    for keys, words in key_help():
+    for keys, words in view.key_help():
         assert keys in tip
         assert words in tip
     assert view.tip_at(view.plot_rect().center()) == ""

@@ -52,6 +52,7 @@ class Bench:
         self.window = ViewerWindow(
             DisplayState(gallery, self.publisher.address), receiver, DARK, clock=lambda: self.now
         )
+        self.window.show_menus(False)
         self.window.show()
         receiver.start()
 

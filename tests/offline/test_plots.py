@@ -11,9 +11,9 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from necomimi.drawing import ACCENT, MUTED, tint
 from necomimi.errors import ConfigError
 from necomimi.offline import plots
-from necomimi.offline.drawing import ACCENT, MUTED, tint
 
 
 def row(top1: float, n_classes: int = 200, **facts: Any) -> dict[str, Any]:

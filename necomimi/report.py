@@ -6,6 +6,7 @@ scheme, and so does what matplotlib draws in black.
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Sequence
@@ -14,9 +15,8 @@ from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from necomimi.drawing import ACCENT, INK, MUTED
 from necomimi.errors import ConfigError
-
-from .drawing import ACCENT, INK, MUTED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,6 +58,7 @@ th:last-child, td:last-child {{ padding-right: 0; }}
 td:nth-child(-n+2) {{ white-space: nowrap; }}
 .number {{ text-align: right; white-space: nowrap; }}
 svg {{ display: block; width: 100%; height: auto; fill: var(--ink); }}
+img {{ max-width: 100%; height: auto; }}
 svg text {{ font-family: inherit !important; }}
 """
 
@@ -83,10 +84,13 @@ class Report:
     title : str
     lead : str
         What is reported, in a sentence or two below the title.
+    language : str
+        Of the words, as HTML names it.
     """
 
-    def __init__(self, title: str, lead: str = "") -> None:
+    def __init__(self, title: str, lead: str = "", *, language: str = "en") -> None:
         self.title = title
+        self._language = language
         self._parts = [f"<h1>{escape(title)}</h1>"]
         if lead:
             self._parts.append(f'<p class="lead">{escape(lead)}</p>')
@@ -180,6 +184,19 @@ class Report:
         svg = _inline_svg(figure, caption, f"f{self._n_figures}-")
         self._parts.append(f"<figure>{svg}{_caption(caption)}</figure>")
 
+    def picture(self, png: bytes, caption: str) -> None:
+        """Add a picture.
+
+        Parameters
+        ----------
+        png : bytes
+            The contents of a PNG file, which become part of the report.
+        caption : str
+            What is to be seen, also read out in its place.
+        """
+        source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+        self._parts.append(f'<figure><img src="{source}" alt="{escape(caption)}">{_caption(caption)}</figure>')
+
     def save(self, path: Path | str) -> None:
         """Write the report; it appears under its name only when it is whole.
 
@@ -190,7 +207,7 @@ class Report:
         """
         path = Path(path)
         head = (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<!doctype html>\n<html lang="{escape(self._language)}">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>{escape(self.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         )

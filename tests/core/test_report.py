@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,11 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from necomimi.drawing import INK
 from necomimi.errors import ConfigError
-from necomimi.offline.drawing import INK
-from necomimi.offline.report import Report
+from necomimi.report import Report
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "img"}
 
 
 class Tags(HTMLParser):
@@ -157,3 +158,15 @@ def test_a_place_that_cannot_be_written_is_named_in_words(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match=r"the report .*report.html cannot be written"):
         Report("A report").save(tmp_path / "file" / "report.html")
+
+
+def test_a_picture_is_part_of_the_page(tmp_path: Path) -> None:
+    report = Report("絵", language="ja")
+    png = bytes(range(256))
+    report.picture(png, 'a "window" & <more>')
+    report.save(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<html lang="ja">' in page
+    found = re.search(r'<img src="data:image/png;base64,([^"]+)" alt="a &quot;window&quot; &amp; &lt;more&gt;">', page)
+    assert found is not None
+    assert base64.b64decode(found[1]) == png
