@@ -18,7 +18,7 @@ JAPANESE = {
     "Potentials against the mean of all channels.": "全チャンネルの平均を基準とした電位",
     "No place is known for: {names}": "位置が不明なチャンネル: {names}",
     "Left out for their signal: {names}": "信号不良のため除外: {names}",
-    "{n} channels left out": "除外 {n} ch",
+    "left out: {n}": "除外: {n}",
     "alpha, now": "現在のアルファ波",
     "mean, now": "現在の平均電位",
     "evoked": "誘発応答",
