@@ -13,7 +13,7 @@ from .display_state import DisplayState
 from .eeg_ring import EEGRing
 from .evoked import TMAX, TMIN, Evoked, band_amplitude
 from .evoked_strip import AXIS_HEIGHT, draw_strip, latency_at
-from .head import disc_of, draw_head, draw_scale, field_size
+from .head import draw_head, draw_scale, field_size
 from .language import tr
 from .latency import LatencyHistory
 from .panel import CENTRE, Panel, draw_text, draw_words
@@ -135,7 +135,7 @@ class HeadView(Panel):
         return values
 
     def subtitle(self) -> str:
-        """Return how many channels take part and how many are left out."""
+        """Return how many channels are left out."""
         if self._topography is None:
             return ""
         n_bad = len(self.bad_channels)
@@ -272,7 +272,7 @@ class HeadView(Panel):
         left, right = self.head_rects()
         if latency is not None:
             self.choose_latency(latency)
-        elif disc_of(left).contains(position) or left.contains(position):
+        elif left.contains(position):
             self.toggle_alpha()
         elif right.contains(position):
             self.choose_latency(None)
