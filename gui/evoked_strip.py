@@ -44,7 +44,10 @@ def draw_strip(painter: Any, strip: Any, theme: Theme, evoked: Evoked | None, la
     area.append(QtCore.QPointF(line.first().x(), strip.bottom()))
     painter.setPen(QtCore.Qt.PenStyle.NoPen)
     painter.setBrush(theme.color("trace", 0.14))
+    hint = QtGui.QPainter.RenderHint.Antialiasing
+    painter.setRenderHint(hint, False)  # the line above smooths its edge; a smooth area costs as much as a head
     painter.drawPolygon(area)
+    painter.setRenderHint(hint)
     painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
     painter.setPen(QtGui.QPen(theme.color("trace"), 1.0))
     painter.drawPolyline(line)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyqtgraph.Qt import QtCore, QtGui
 
-from necomimi.signal_quality import judge_channels
-
 from .display_state import DisplayState
 from .eeg_ring import EEGRing
 from .evoked import TMAX, TMIN, Evoked, band_amplitude
 from .evoked_strip import AXIS_HEIGHT, draw_strip, latency_at
-from .head import disc_of, draw_head, draw_scale, field_size
+from .head import draw_head, draw_scale, field_size
 from .language import tr
 from .latency import LatencyHistory
 from .panel import CENTRE, Panel, draw_text, draw_words
@@ -26,7 +25,6 @@ __all__ = ["HeadView"]
 UPDATE_S = 0.2
 WINDOW_S = 0.5  # of the signal that is shown as "now"
 LEVEL_S = 2.0  # against whose mean it is shown: electrodes have offsets of millivolts
-JUDGE_S = 2.0  # of signal from which channels are judged, and how often that is done
 ALPHA_HZ = (8.0, 12.0)
 CAPTION = 16
 STRIP_HEIGHT = 40
@@ -55,11 +53,10 @@ class HeadView(Panel):
         self._topography: Topography | None = None
         self._evoked: Evoked | None = None
         self._run: LatencyHistory | None = None
-        self._is_good: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self._bad: frozenset[str] = frozenset()
         self._now_values: NDArray[np.floating] | None = None
         self._limits = {"now": MIN_LIMIT, "alpha": MIN_LIMIT, "evoked": MIN_LIMIT}
         self._updated_at = -np.inf
-        self._judged_at = -np.inf
         self.setMinimumSize(300, 160)
         self.setMouseTracking(True)
 
@@ -78,7 +75,7 @@ class HeadView(Panel):
         """Channels that take no part now."""
         ring = self.state.eeg
         names = () if ring is None else ring.info.ch_names
-        return tuple(name for name, good in zip(names, self._is_good, strict=False) if not good)
+        return tuple(name for name in names if name in self._bad)
 
     def advance(self, now: float) -> None:
         """Take in what has come until `now` (s, LSL clock); it does so five times a second at most."""
@@ -92,11 +89,7 @@ class HeadView(Panel):
         if self._evoked is None or self._evoked.ring is not ring or self._run is not self.state.latency:
             self._begin(ring)
         assert self._evoked is not None
-        if now - self._judged_at >= JUDGE_S:
-            self._judged_at = now
-            self._judge(ring)
-        else:
-            self._evoked.collect(self.state.marks, self._is_good)
+        self._evoked.collect(self.state.marks, self._is_good(ring))
         self._now_values = self._measure(ring)
         self.update()
 
@@ -105,22 +98,21 @@ class HeadView(Panel):
         if self._topography is None or self._evoked is None or self._evoked.ring.info.ch_names != ring.info.ch_names:
             self._topography = Topography(ring.info.ch_names)
         since = -np.inf
-        if self._evoked is None or self._evoked.ring is not ring:
-            self._is_good = np.ones(len(ring.info.ch_names), dtype=bool)
-            self._judged_at = -np.inf
-        elif ring.newest is not None:
+        if self._evoked is not None and self._evoked.ring is ring and ring.newest is not None:
             since = ring.newest - NEW_RUN_S
         self._evoked, self._run = Evoked(ring, since), self.state.latency
         self._limits = dict.fromkeys(self._limits, MIN_LIMIT)
-
-    def _judge(self, ring: EEGRing) -> None:
-        """Find the channels that are bad now; a whitened signal has no volts to judge by."""
-        times, data = ring.latest(JUDGE_S)
-        if ring.unit == "µV" and len(times) >= JUDGE_S * ring.info.sfreq:
-            qualities = judge_channels(data * np.float32(1e-6), ring.info.sfreq / ring.info.speed, ring.info.ch_names)
-            # Drift is no reason here: a baseline is taken from each epoch, and a level from the signal now.
-            self._is_good = np.array([quality.verdict in ("good", "drift") for quality in qualities])
         self._describe()
+
+    def _is_good(self, ring: EEGRing) -> NDArray[np.bool_]:
+        """Return which channels take part, shape (n_channels,)."""
+        return np.array([name not in self._bad for name in ring.info.ch_names])
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """Say which channels are bad now: they take no part in the maps, nor in the epochs that come."""
+        if set(names) != self._bad:
+            self._bad = frozenset(names)
+            self._describe()
 
     def _describe(self) -> None:
         """Name in the tool tip what is left out."""
@@ -141,18 +133,18 @@ class HeadView(Panel):
             values = band_amplitude(data[:, -n:], ring.info.sfreq / ring.info.speed, ALPHA_HZ)
         else:
             values = data[:, -n:].mean(axis=1) - data.mean(axis=1)
-        values = np.where(self._is_good, values, np.nan)
+        values = np.where(self._is_good(ring), values, np.nan)
         known = np.isfinite(values)
         if known.any() and not self.shows_alpha:
             values -= values[known].mean()
         return values
 
     def subtitle(self) -> str:
-        """Return how many channels take part and how many are left out."""
+        """Return how many channels are left out."""
         if self._topography is None:
             return ""
         n_bad = len(self.bad_channels)
-        return tr("{n} channels left out", n=n_bad) if n_bad else ""
+        return tr("left out: {n}", n=n_bad) if n_bad else ""
 
     def shown_latency(self) -> float | None:
         """Return the latency of the right head in seconds: under the pointer, chosen, or the largest response's."""
@@ -244,14 +236,14 @@ class HeadView(Panel):
         field = None
         if values is not None:
             field = topography.field(values, field_size(place, self.devicePixelRatioF()))
-        if field is None:
+        if field is None or values is None:
             disc = draw_head(painter, place, theme)
             if not words:
                 words = tr("too few good channels") if values is not None else ""
             painter.setFont(font(11))
             draw_words(painter, disc.adjusted(8, 0, -8, 0), words, theme.color("muted"))
             return
-        limit = self._limit(kind, values)
+        limit = self._limit(kind, values[list(topography.places)])
         good = [spot for i, spot in topography.places.items() if np.isfinite(values[i])]
         disc = draw_head(painter, place, theme, field, limit, good)
         height = min(disc.height() * 0.6, 90)
@@ -285,7 +277,7 @@ class HeadView(Panel):
         left, right = self.head_rects()
         if latency is not None:
             self.choose_latency(latency)
-        elif disc_of(left).contains(position) or left.contains(position):
+        elif left.contains(position):
             self.toggle_alpha()
         elif right.contains(position):
             self.choose_latency(None)

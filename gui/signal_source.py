@@ -61,7 +61,7 @@ class SignalSource:
         self.info: StreamInfo | None = None
         self.error: NecomimiError | None = None
         self.seconds = seconds
-        self._wanted = {"name": name, "type": type, "source_id": source_id}
+        self._name, self._type, self._source_id = name, type, source_id
         self._unit = unit
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -98,7 +98,8 @@ class SignalSource:
         timeout = self._timeout
         while not self._stopping.is_set():
             try:
-                handle = find_stream(Finder(**self._wanted), timeout, self._stopping.is_set)
+                finder = Finder(name=self._name, type=self._type, source_id=self._source_id)
+                handle = find_stream(finder, timeout, self._stopping.is_set)
                 with EEGInlet(handle) as inlet:
                     self._listen(inlet)
             except StreamLostError as error:

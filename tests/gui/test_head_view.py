@@ -160,10 +160,11 @@ def test_pointer_and_clicks_choose_the_latency() -> None:
 def test_bad_channels_are_left_out_and_named() -> None:
     bench = Bench()
     bench.scale[[7, 20]] = 0.0, 60.0
+    bench.view.leave_out([NAMES[7], NAMES[20], "of another stream"])
     bench.play(12.0)
     assert bench.view.bad_channels == (NAMES[7], NAMES[20])
     assert NAMES[7] in bench.view.toolTip()
-    assert bench.view.subtitle() == "2 channels left out"
+    assert bench.view.subtitle() == "left out: 2"
     assert np.isnan(bench.view._now_values[[7, 20]]).all()
     assert np.isfinite(np.delete(bench.view._now_values, [7, 20])).all()
     assert np.corrcoef(np.delete(bench.view.evoked.at(0.12), [7, 20]), np.delete(bench.pattern, [7, 20]))[0, 1] > 0.8

@@ -68,7 +68,7 @@ class Amplifier:
     """Send a signal over LSL, in a thread, until stopped."""
 
     def __init__(self, name: str, n_bad: int = 0, units: str = "microvolts") -> None:
-        self._outlet = EEGOutlet(header(name, units))
+        self._outlet: EEGOutlet | None = EEGOutlet(header(name, units))
         data = signal(2500, n_bad) * 1e6
         self._samples = np.concatenate([data.T, np.full((2500, 1), 7.0)], axis=1).astype(np.float32)
         self._stopping = threading.Event()
@@ -76,6 +76,7 @@ class Amplifier:
         self._thread.start()
 
     def _run(self) -> None:
+        assert self._outlet is not None
         at, begin = 0, time.monotonic()
         while not self._stopping.wait(0.02):
             due = int((time.monotonic() - begin) * SFREQ)
@@ -86,7 +87,7 @@ class Amplifier:
     def close(self) -> None:
         self._stopping.set()
         self._thread.join()
-        del self._outlet
+        self._outlet = None
 
 
 @pytest.fixture
@@ -214,11 +215,8 @@ def test_a_stream_that_was_lost_is_found_again(amplifier: Callable[..., Amplifie
     source = SignalSource(name="signal-lost")
     source.start()
     until(lambda: source.latest() is not None, "samples")
-    first._stopping.set()
-    first._thread.join()
-    del first._outlet
+    first.close()
     until(lambda: source.latest() is None, "silence")
-    first._outlet = None
     amplifier("signal-lost")
     until(lambda: source.latest() is not None, "samples again")
     assert source.error is None
