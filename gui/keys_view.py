@@ -19,6 +19,7 @@ EDGE = 24
 COLUMN = 400  # widest
 CAP = 8  # pixels at the sides of a key's name
 BETWEEN = 36
+DOTS = "…"
 
 
 class KeySection(NamedTuple):
@@ -28,7 +29,7 @@ class KeySection(NamedTuple):
     ----------
     title : str
     keys : sequence of (str, str)
-        The keys, apart by spaces where there are several, and what they do.
+        The keys, apart by spaces where there are several ("…" for those between two), and what they do.
     """
 
     title: str
@@ -144,11 +145,12 @@ class KeysView(QtWidgets.QWidget):
         """Draw each key's name on a cap of its own."""
         x = box.left()
         for name in keys.split():
-            width = painter.fontMetrics().horizontalAdvance(name) + 2 * CAP
+            width = _cap_width(painter.fontMetrics(), name)
             cap = QtCore.QRectF(x, box.center().y() - 9, width, 18)
-            painter.setPen(QtCore.Qt.PenStyle.NoPen)
-            painter.setBrush(self.theme.blend("line", 0.7))
-            painter.drawRoundedRect(cap, 4, 4)
+            if name != DOTS:
+                painter.setPen(QtCore.Qt.PenStyle.NoPen)
+                painter.setBrush(self.theme.blend("line", 0.7))
+                painter.drawRoundedRect(cap, 4, 4)
             draw_text(painter, cap, name, self.theme.color("text"), CENTRE)
             x += width + 4
 
@@ -158,7 +160,12 @@ def _height(sections: Sequence[KeySection]) -> float:
     return ROW * sum(1.5 + len(section.keys) for section in sections) - (ROW / 2 if sections else 0)
 
 
+def _cap_width(metrics: Any, name: str) -> float:
+    """Return the pixels of a key's cap; dots have none."""
+    return float(metrics.horizontalAdvance(name) + (4 if name == DOTS else 2 * CAP))
+
+
 def _caps_width(metrics: Any, keys: str) -> float:
     """Return the pixels that the caps of some keys take."""
     names = keys.split()
-    return float(sum(metrics.horizontalAdvance(name) + 2 * CAP for name in names) + 4 * (len(names) - 1))
+    return sum(_cap_width(metrics, name) for name in names) + 4 * (len(names) - 1)

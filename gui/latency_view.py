@@ -21,8 +21,12 @@ STRIP_S = 60.0
 LATE_S = 0.5  # age of the newest sample that is worth an alarm
 ROW = 19
 COLUMN = 44
-TABLE_WIDTH = 220
+NAME_WIDTH = 88  # of a step
+TABLE_WIDTH = NAME_WIDTH + 3 * COLUMN
 COUNTS_WIDTH = 148
+NARROW_COUNTS_WIDTH = 116
+AXIS_WIDTH = 46
+LEAST_STRIP = 80
 SPACE = 22
 
 
@@ -48,11 +52,25 @@ class LatencyView(Panel):
         """Return what is measured."""
         return self.fitting(tr("from the last sample needed to the decision"), "")
 
-    def strip_rect(self) -> Any:
-        """Return the QRectF of the strip; it gives way to the figures where there is little room."""
+    def counts_rect(self) -> Any:
+        """Return the QRectF of the counts."""
         body = self.body()
-        right = body.right() - TABLE_WIDTH - COUNTS_WIDTH - 2 * SPACE
-        return QtCore.QRectF(body.left() + 46, body.top() + 4, right - body.left() - 46, body.height() - 22)
+        width = COUNTS_WIDTH if body.width() >= TABLE_WIDTH + SPACE + COUNTS_WIDTH else NARROW_COUNTS_WIDTH
+        return QtCore.QRectF(body.right() - width, body.top(), width, body.height())
+
+    def table_rect(self) -> Any:
+        """Return the QRectF of the percentiles: beside the counts, or at the left where there is no strip."""
+        body, right = self.body(), self.counts_rect().left() - SPACE
+        room = right - body.left()
+        width = min(TABLE_WIDTH, room)
+        left = right - width if room >= TABLE_WIDTH + SPACE + AXIS_WIDTH + LEAST_STRIP else body.left()
+        return QtCore.QRectF(left, body.top(), width, body.height())
+
+    def strip_rect(self) -> Any:
+        """Return the QRectF of the strip, which gives way to the figures: it has no width where there is no room."""
+        body = self.body()
+        left, right = body.left() + AXIS_WIDTH, self.table_rect().left() - SPACE
+        return QtCore.QRectF(left, body.top() + 4, max(right - left, 0.0), body.height() - 22)
 
     def step_color(self, number: int) -> Any:
         """Return the colour of a step: the accent, paler from step to step."""
@@ -62,12 +80,10 @@ class LatencyView(Panel):
     def paint(self, painter: Any, body: Any) -> None:
         """Draw the three parts."""
         strip = self.strip_rect()
-        if strip.width() > 80:
+        if strip.width() > 0:
             self._draw_strip(painter, strip)
-        counts = QtCore.QRectF(body.right() - COUNTS_WIDTH, body.top(), COUNTS_WIDTH, body.height())
-        table = QtCore.QRectF(counts.left() - SPACE - TABLE_WIDTH, body.top(), TABLE_WIDTH, body.height())
-        self._draw_table(painter, table)
-        self._draw_counts(painter, counts)
+        self._draw_table(painter, self.table_rect())
+        self._draw_counts(painter, self.counts_rect())
 
     def _draw_strip(self, painter: Any, strip: Any) -> None:
         """Draw a bar per decision, its steps one upon the other, and a dash at the total."""
@@ -115,24 +131,25 @@ class LatencyView(Panel):
         """Draw p50, p95 and p99 of the total and of each step."""
         theme = self.theme
         percentiles = self.state.latency.percentiles()
-        columns = [QtCore.QRectF(table.right() - (3 - i) * COLUMN, table.top(), COLUMN, ROW) for i in range(3)]
+        n = max(1, min(3, int((table.width() - NAME_WIDTH + 20) / COLUMN)))
+        columns = [QtCore.QRectF(table.right() - (n - i) * COLUMN, table.top(), COLUMN, ROW) for i in range(n)]
         painter.setFont(font(11))
         draw_text(painter, QtCore.QRectF(table.left(), table.top(), 90, ROW), "ms", theme.color("muted"), LEFT)
-        for box, text in zip(columns, ("p50", "p95", "p99"), strict=True):
+        for box, text in zip(columns, ("p50", "p95", "p99"), strict=False):
             draw_text(painter, box, text, theme.color("muted"), RIGHT)
         n_rows = int((table.height() - ROW) / ROW)
         for i, (name, values) in enumerate(list(percentiles.items())[:n_rows]):
             offset = (i + 1) * ROW
             total = name == TOTAL
             painter.setFont(font(12, bold=total))
-            label = QtCore.QRectF(table.left(), table.top() + offset, table.width() - 3 * COLUMN, ROW)
+            label = QtCore.QRectF(table.left(), table.top() + offset, table.width() - n * COLUMN, ROW)
             swatch = QtCore.QRectF(label.left(), label.center().y() - 4, 8, 8)
             if total:
                 painter.fillRect(QtCore.QRectF(swatch.left(), swatch.center().y() - 1, 8, 2), theme.color("text"))
             else:
                 painter.fillRect(swatch, self.step_color(self.state.latency.steps.index(name)))
             draw_text(painter, label.adjusted(16, 0, 0, 0), step_words(name), theme.color("text"), LEFT)
-            for box, value in zip(columns, values, strict=True):
+            for box, value in zip(columns, values, strict=False):
                 draw_text(painter, box.translated(0, offset), _figure(value), theme.color("text"), RIGHT)
 
     def counts(self) -> list[tuple[str, str, str]]:

@@ -38,7 +38,7 @@ class Menus:
     def __init__(self, window: Shell) -> None:
         self.window = window
         self._said: list[tuple[Callable[[str], None], Words]] = []  # how to say it, and what
-        self._listed: list[tuple[Words, list[tuple[Any, Words]]]] = []  # menus, and their actions that have keys
+        self._listed: list[tuple[Words, list[tuple[str, Words]]]] = []  # menus, and the keys of each
         self.actions: dict[str, Any] = {}  # by their names, which are in no language
         self._make_file_menu()
         self._make_view_menu()
@@ -67,7 +67,7 @@ class Menus:
         self._said.append((action.setText, words))
         self.actions[name] = action
         if keys:
-            self._listed[-1][1].append((action, words))
+            self._listed[-1][1].append((_caps(action), words))
         return action
 
     def _switch(self, menu: Any, name: str, words: Words, run: Callable[[bool], None], *keys: str) -> Any:
@@ -95,7 +95,7 @@ class Menus:
             ("auto", lambda: tr("Theme of the desktop"), ("Ctrl+T",)),
         )
         themes.addSeparator()
-        self._action(themes, "other theme", lambda: tr("From dark to light, or back"), window.change_theme, "T")
+        self._action(themes, "other theme", lambda: tr("Switch dark and light"), window.change_theme, "T")
         languages = self._menu(lambda: tr("Language"), menu)
         self._choice(
             languages,
@@ -108,17 +108,23 @@ class Menus:
         self._action(
             languages,
             "other language",
-            lambda: tr("From English to Japanese, or back"),
+            lambda: tr("Switch the language"),
             window.change_language,
             "Ctrl+L",
         )
-        panels = self._menu(lambda: tr("Panels"), menu)
-        for number, panel in enumerate(window.panels, start=1):
-            self._switch(panels, panel.name, _title(panel), partial(window.show_panel, panel.name), f"Ctrl+{number}")
+        self._make_panel_menu(menu)
         self._action(menu, "reset", lambda: tr("Reset the layout"), window.reset_layout, "Ctrl+0")
         menu.addSeparator()
         self._switch(menu, "menus", lambda: tr("Menu bar"), window.show_menus, "M")
         self._action(menu, "exhibition", lambda: tr("Full screen"), window.toggle_exhibition, "F11")
+
+    def _make_panel_menu(self, parent: Any) -> None:
+        menu = self._menu(lambda: tr("Panels"), parent)
+        for number, panel in enumerate(self.window.panels, start=1):
+            show = partial(self.window.show_panel, panel.name)
+            action = self._switch(menu, panel.name, _title(panel), show)
+            action.setShortcut(f"Ctrl+{number}")
+        self._listed[-1][1].append((f"Ctrl+1 … Ctrl+{len(self.window.panels)}", lambda: tr("Show or hide a panel")))
 
     def _choice(self, menu: Any, run: Callable[[Any], None], *entries: tuple[str, Words, Sequence[str]]) -> None:
         """Add actions of which one is on."""
@@ -168,7 +174,7 @@ class Menus:
     def key_sections(self) -> list[KeySection]:
         """Return all keys, with what they do: those of the menus, then those of the panels."""
         sections = [
-            KeySection(_plain(title()), [(_caps(action), _plain(words())) for action, words in listed])
+            KeySection(_plain(title()), [(keys, _plain(words())) for keys, words in listed])
             for title, listed in self._listed
         ]
         return sections + [KeySection(panel.title, panel.key_help()) for panel in self.window.panels]

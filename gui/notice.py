@@ -12,7 +12,7 @@ from .theme import Theme, font
 __all__ = ["Notice"]
 
 HEIGHT = 34
-SPACE_BELOW = 18
+SPACE_BELOW = 60  # it leaves the time bar of a recording free
 SHOWN_MS = 5000
 
 

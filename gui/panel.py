@@ -168,8 +168,9 @@ class Panel(QtWidgets.QWidget):
     def paintEvent(self, event: Any) -> None:
         """Draw the card, its title line, and the contents."""
         painter = QtGui.QPainter(self)
+        # Beyond the border: where a pixel of the screen is a fraction of ours, nothing else would fill the last ones.
+        painter.fillRect(self.rect().adjusted(-1, -1, 1, 1), self.theme.color("window"))
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), self.theme.color("window"))
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(self.theme.color("panel"))
         card = QtCore.QRectF(self.rect())

@@ -130,8 +130,8 @@ class PlaybackBar(QtWidgets.QWidget):
         card, track = self.card_rect(), self.track_rect()
         place = playback.position if self._dragged is None else self._dragged
         painter = QtGui.QPainter(self)
+        painter.fillRect(self.rect().adjusted(-1, -1, 1, 1), theme.color("window"))  # see Panel
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), theme.color("window"))
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(theme.color("panel"))
         painter.drawRoundedRect(card, RADIUS, RADIUS)
