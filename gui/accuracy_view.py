@@ -99,6 +99,10 @@ class AccuracyView(Panel):
         """Return the name of the page, or of all."""
         return _page_words("scores" if len(self.page_rects()) > 1 else self.page)
 
+    def key_help(self) -> tuple[tuple[str, str], ...]:
+        """Return the key and what it does."""
+        return (("C", tr("next page: scores, repetitions, calibration")),)
+
     def title_width(self) -> float:
         """Return the pixels that the title and the dots take."""
         return super().title_width() + (8 + DOT_PITCH * len(self.pages()) if self.dot_rects() else 0)
@@ -192,7 +196,7 @@ class AccuracyView(Panel):
                 draw_text(painter, below, f"{100 * low:.1f}–{100 * high:.1f} %", theme.color("muted"), LEFT)
         if score.chance is not None:
             x = gauge.left() + score.chance * gauge.width()
-            painter.fillRect(QtCore.QRectF(x - 0.75, gauge.top() - 4, 1.5, 14), theme.color("text"))
+            painter.fillRect(QtCore.QRectF(round(x) - 1, gauge.top() - 4, 2, 14), theme.color("text"))
             draw_text(painter, below, tr("chance {n:.3g} %", n=100 * score.chance), theme.color("muted"), RIGHT)
         painter.setBrush(QtCore.Qt.BrushStyle.NoBrush)
 

@@ -70,6 +70,18 @@ class FilmstripView(Panel):
         self.chosen = history[place]
         self.update()
 
+    def key_help(self) -> tuple[tuple[str, str], ...]:
+        """Return the keys and what each does."""
+        return (
+            ("PgUp PgDn", tr("the decision before, or after")),
+            ("Home", tr("the first decision")),
+            ("End Esc", tr("what is live")),
+        )
+
+    def choose_first(self) -> None:
+        """Choose the oldest decision that is kept."""
+        self.choose(self.state.history.begin)
+
     def step(self, n: int) -> None:
         """Choose the decision `n` later than the chosen one, or than the newest; beyond the newest is live."""
         end = self.state.history.end
@@ -300,7 +312,7 @@ class FilmstripView(Panel):
             case key.Key_Right:
                 self.step(1)
             case key.Key_Home:
-                self.choose(self.state.history.begin)
+                self.choose_first()
             case key.Key_End:
                 self.return_to_live()
             case _:

@@ -57,7 +57,7 @@ class HeadView(Panel):
         self._now_values: NDArray[np.floating] | None = None
         self._limits = {"now": MIN_LIMIT, "alpha": MIN_LIMIT, "evoked": MIN_LIMIT}
         self._updated_at = -np.inf
-        self.setMinimumSize(300, 160)
+        self.setMinimumSize(1, 160)  # a window without room for it hides it
         self.setMouseTracking(True)
 
     @property
@@ -160,6 +160,22 @@ class HeadView(Panel):
         if self.state.eeg is not None:
             self._now_values = self._measure(self.state.eeg)
         self.update()
+
+    def key_help(self) -> tuple[tuple[str, str], ...]:
+        """Return the keys and what each does."""
+        return (
+            ("B", tr("left head: mean potential, or alpha")),
+            ("< >", tr("right head: earlier, or later")),
+            ("E", tr("right head: the largest response")),
+        )
+
+    def move(self, n_samples: int) -> None:
+        """Show the response some samples later (positive) or earlier."""
+        shown, evoked = self.shown_latency(), self._evoked
+        if shown is None or evoked is None or len(evoked.times) < 2:
+            return
+        self._hovered = None
+        self.choose_latency(shown + n_samples * float(evoked.times[1] - evoked.times[0]))
 
     def choose_latency(self, latency: float | None) -> None:
         """Show the response at a latency in seconds, or at its largest (None)."""
@@ -298,9 +314,4 @@ class HeadView(Panel):
 
     def wheelEvent(self, event: Any) -> None:
         """Move the latency by a sample."""
-        shown, evoked = self.shown_latency(), self._evoked
-        if shown is None or evoked is None or len(evoked.times) < 2:
-            return
-        step = float(evoked.times[1] - evoked.times[0])
-        self._hovered = None
-        self.choose_latency(shown + (step if event.angleDelta().y() > 0 else -step))
+        self.move(1 if event.angleDelta().y() > 0 else -1)

@@ -65,11 +65,14 @@ JAPANESE: dict[str, str] = {
     "amplitude": "振幅超過",
     "reference lost": "基準電極の外れ",
     # head_view
+    "left head: mean potential, or alpha": "左の頭部: 平均電位・アルファ波",
+    "right head: earlier, or later": "右の頭部: 前・後の時刻",
+    "right head: the largest response": "右の頭部: 最大の応答",
     "Scalp": "頭皮上の電位分布",
     "Potentials against the mean of all channels.": "全チャンネルの平均を基準とした電位",
     "No place is known for: {names}": "位置が不明なチャンネル: {names}",
     "Left out for their signal: {names}": "信号不良のため除外: {names}",
-    "{n} channels left out": "除外 {n} ch",
+    "left out: {n}": "除外 {n} ch",
     "alpha, now": "現在のアルファ波",
     "mean, now": "現在の平均電位",
     "evoked": "誘発応答",
@@ -108,6 +111,9 @@ JAPANESE: dict[str, str] = {
     "refused: {reason}": "除外: {reason}",
     "sure": "確信",
     # filmstrip_view
+    "the decision before, or after": "前の判定・次の判定",
+    "the first decision": "最初の判定",
+    "what is live": "ライブに戻る",
     "Last decisions": "これまでの解読",
     "event {code} · {n:.0f} s ago": "イベント {code} · {n:.0f}秒前",
     " — End or Esc returns to live": " — EndかEscでライブに戻る",
@@ -191,6 +197,7 @@ JAPANESE: dict[str, str] = {
     "Graphics: Twemoji, CC BY 4.0": "画像: Twemoji, CC BY 4.0",
     "this gallery has {n} classes, the decoder's {m}": "ギャラリーは{n}クラス、デコーダーは{m}クラスです",
     # accuracy_view, repetitions_chart, calibration_chart
+    "next page: scores, repetitions, calibration": "次のページ: 正答率・提示回数・較正",
     "Accuracy": "正答率",
     "Repetitions": "提示回数",
     "Calibration": "較正",

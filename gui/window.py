@@ -46,6 +46,7 @@ SLOW_S = 0.2  # the header and the latency strip need no more than five frames a
 DWELL_S = 0.6  # an answer stays at least this long: five a second could not be read
 PICTURE_WAIT_S = 1.0  # an event with a picture stays this long while no newer one has one
 BESIDE = 0.74  # side of two painted pictures beside the one that was shown
+WIDE = 1440  # pixels of a window that has room for the head
 RIGHT_SHARE = 0.45  # of the window, at most, that the right column takes for the sake of pictures
 NO_PICTURES: Mapping[str, GeneratedImage] = {}
 
@@ -87,7 +88,7 @@ class ViewerWindow(Shell):
         self._shown_at = -DWELL_S
         self._is_past = False  # whether what is on show has been chosen from the last decisions
         self._before: tuple[Any, Any] = (self.windowState(), None)  # and focus, before the exhibition
-        self.resize(1280, 800)
+        self.resize(1440, 900)
 
         self.header = HeaderView(state, theme)
         self.traces = TraceView(state, theme)
@@ -118,7 +119,7 @@ class ViewerWindow(Shell):
         All borders are movable. The exhibition lies behind.
         """
         horizontal, vertical = QtCore.Qt.Orientation.Horizontal, QtCore.Qt.Orientation.Vertical
-        below = splitter("below", horizontal, (self.latency, self.head), (560, 330))
+        below = splitter("below", horizontal, (self.latency, self.head), (576, 330))
         left = splitter("left", vertical, (self.traces, below, self.filmstrip), (500, 180, 152))
         pair = splitter("pair", horizontal, (self.image, self.imagined), (1, 1))
         right = splitter("right", vertical, (pair, self.retrieval, self.accuracy), (296, 340, 180))
@@ -145,8 +146,16 @@ class ViewerWindow(Shell):
         self.setCentralWidget(self._stack)
 
     def is_ready(self, panel: Panel) -> bool:
-        """Return whether a panel has something to show: that of painted pictures waits for the first."""
+        """Return whether a panel has something to show, and room: painted pictures wait for the first of them."""
+        if panel is self.head:
+            return self.width() >= WIDE
         return panel is not self.imagined or self.n_places > 0
+
+    def resizeEvent(self, event: Any) -> None:
+        """Show the head where there is room beside the latency."""
+        super().resizeEvent(event)
+        if self.head.isHidden() == self.is_ready(self.head):
+            self.show_panel(self.head.name, self.head.name not in self.hidden)
 
     def make_room(self, n_places: int) -> None:
         """Open the panel of painted pictures, or widen it; the right column grows as far as the window allows.
@@ -192,6 +201,7 @@ class ViewerWindow(Shell):
             self._slow_at = now
             self.header.advance(now, self.receiver.n_dropped + self.receiver.n_refused, self.receiver.problem)
             self.latency.advance(now)
+            self.head.leave_out(self.traces.watch.reasons)
             self.head.advance(now)
             self.image.advance(now)
             self.imagined.advance(now)
@@ -282,19 +292,31 @@ class ViewerWindow(Shell):
         self.exhibit(not self.is_exhibiting)
 
     def keyPressEvent(self, event: Any) -> None:
-        """C turns the page of accuracy; End and Esc return from the past to what is live, Esc from the exhibition.
-
-        The other keys are for the menus, and for the view that has the focus, the traces at first.
-        """
+        """Do what the panels' own `key_help` says, wherever the focus is; the traces, which have it, take other keys."""
         key = QtCore.Qt.Key
-        if event.key() == key.Key_C:
-            self.accuracy.turn()
-        elif event.key() == key.Key_Escape and self.is_exhibiting:
-            self.exhibit(False)
-        elif event.key() in (key.Key_End, key.Key_Escape):
-            self.filmstrip.return_to_live()
+        actions: dict[Any, Callable[[], None]] = {
+            key.Key_C: self.accuracy.turn,
+            key.Key_B: self.head.toggle_alpha,
+            key.Key_E: lambda: self.head.choose_latency(None),
+            key.Key_Less: lambda: self.head.move(-1),
+            key.Key_Greater: lambda: self.head.move(1),
+            key.Key_PageUp: lambda: self.filmstrip.step(-1),
+            key.Key_PageDown: lambda: self.filmstrip.step(1),
+            key.Key_Home: self.filmstrip.choose_first,
+            key.Key_End: self.filmstrip.return_to_live,
+            key.Key_Escape: self._go_back,
+        }
+        if event.key() in actions:
+            actions[event.key()]()
         else:
             super().keyPressEvent(event)
+
+    def _go_back(self) -> None:
+        """Leave the exhibition, or else the past."""
+        if self.is_exhibiting:
+            self.exhibit(False)
+        else:
+            self.filmstrip.return_to_live()
 
     # -- files
 
