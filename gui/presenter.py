@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 STREAM_NAME = "necomimi-present"
 LISTEN_S = 0.1
+FAREWELL_S = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,8 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
                 close(stage)
             if log is not None:
                 log.close(result)
+            if outlet.have_consumers():
+                time.sleep(FAREWELL_S)  # the last marker is on its way, and would be lost with the stream
     if log is not None and log.error is not None:
         raise OSError(f"{run.log} is not whole: {log.error}")
     return result

@@ -143,10 +143,17 @@ def test_what_is_shown_is_what_was_drawn(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_safely(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
     log = tmp_path / "x_events.tsv"
-    process = start(folder, "--auto", "--repetitions", 100, "--log", log)
-    wait_for_rows(log, 3)
-    process.send_signal(number)
-    _, err = finish(process)
+    process = start(folder, "--auto", "--repetitions", 100, "--wait", 60, "--log", log)
+    with MarkerInlet(find_stream(Finder(source_id=source_id()), 60.0)) as inlet:
+        wait_for_rows(log, 3)
+        process.send_signal(number)
+        heard: list[str] = []
+        deadline = time.monotonic() + LIMIT_S
+        while "present/end" not in heard and time.monotonic() < deadline:
+            heard.extend(label for label, _ in inlet.pull(0.2))
+        _, err = finish(process)
+    assert heard[0] == "present/begin"
+    assert heard[-1] == "present/end"
     assert "of 800 pictures shown, then told to end" in err
     assert json.loads(log.with_suffix(".json").read_text())["Result"]["ended"] == "told to end"
 
