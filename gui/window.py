@@ -292,7 +292,7 @@ class ViewerWindow(Shell):
         self.exhibit(not self.is_exhibiting)
 
     def keyPressEvent(self, event: Any) -> None:
-        """Do what the `key_help` of the panels says, wherever the focus is; the traces, which have it, take other keys."""
+        """Do what the `key_help` of the panels says, wherever the focus is; the traces, which have it, take others."""
         key = QtCore.Qt.Key
         actions: dict[Any, Callable[[], None]] = {
             key.Key_C: self.accuracy.turn,

@@ -21,7 +21,7 @@ from necomimi.blur import blur
 from necomimi.decoder import choose_device
 from necomimi.errors import CheckpointError, ConfigError, NecomimiError
 from necomimi.open_clip_networks import load_open_clip
-from necomimi.spaces import SHARP, Space
+from necomimi.spaces import EMBEDDED_SPACE, SHARP, Space
 
 __all__ = [
     "EMBEDDED_SPACE",
@@ -34,7 +34,6 @@ __all__ = [
     "prepare_embedded",
 ]
 
-EMBEDDED_SPACE = "embedded:efficientnet-lite0-pca256/1"
 N_DIMS = 256  # of the embedded space
 PROJECTION_PATH = Path(__file__).parent / "assets" / "efficientnet_lite0_pca256.safetensors"
 INPUT_SIZE = 224  # pixels

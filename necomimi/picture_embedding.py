@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from necomimi.cache import user_cache
 from necomimi.console import progress
-from necomimi.embedders import EMBEDDED_SPACE, Embedder, build_embedder, in_threads
-from necomimi.errors import CheckpointError
+from necomimi.embedders import Embedder, in_threads
 from necomimi.gallery import THUMBNAIL_SIZE, Gallery
 from necomimi.picture_folder import open_picture, picture_files, picture_label
 from necomimi.pictures import concepts, draw_picture, picture_file
 from necomimi.spaces import SHARP, Space
 
-__all__ = ["embed_concepts", "embed_folder", "embed_folder_once"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["embed_concepts", "embed_folder"]
 
 
 def _embed(
@@ -99,26 +93,3 @@ def embed_concepts(embedder: Embedder, batch_size: int = 16, levels: tuple[int, 
         batch_size,
         levels,
     )
-
-
-def embed_folder_once(folder: Path) -> Gallery:
-    """Return the gallery of a folder by the embedded embedder, from this user's cache where it was made before.
-
-    The cache goes by what the files hold and how they are called, not by where the folder lies.
-    """
-    identity = hashlib.sha256(EMBEDDED_SPACE.encode())
-    for path in picture_files(folder):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        identity.update(f"\n{path.relative_to(folder).as_posix()}\t{content}".encode("utf-8", "surrogateescape"))
-    kept = user_cache() / "galleries" / identity.hexdigest()[:32]
-    try:
-        return Gallery.load(kept)
-    except CheckpointError as error:
-        logger.debug("no gallery in the cache: %s", error)
-    gallery = embed_folder(folder, build_embedder("embedded"))
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        gallery.save(kept)
-    except (OSError, CheckpointError) as error:
-        logger.warning("the embeddings are not kept for the next time: %s", error)
-    return gallery

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["SHARP", "Space"]
+__all__ = ["EMBEDDED_SPACE", "SHARP", "Space"]
 
+EMBEDDED_SPACE = "embedded:efficientnet-lite0-pca256/1"  # of the picture encoder that packages ship
 SHARP = (1,)  # the blur levels of a gallery that has only the pictures themselves
 _NAME = re.compile(r"([^?]+)(?:\?(?:layer=(\d+))?&?(?:levels=(\d+(?:,\d+)+))?(?:&?adapter=([0-9a-f]+))?)?")
 

@@ -242,13 +242,13 @@ def command(
         session = Session(recorder, eeg, markers)
         try:
             session.run(stopping.is_set, until, math.inf if seconds is None else seconds)
-            lasted = session.seconds
+            lasted, progress = session.seconds, session.progress
         finally:
             session.close()
         is_whole = recorder.is_running
     finally:
         recorder.stop()
-    console.print(f"{'recorded' if is_whole else 'broken off'}: {session.progress}", soft_wrap=True)
+    console.print(f"{'recorded' if is_whole else 'broken off'}: {progress}", soft_wrap=True)
     if as_json:
         output.print_json(json.dumps(_summary(recorder.path, lasted, session, (eeg, *markers))))
     else:

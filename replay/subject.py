@@ -6,21 +6,22 @@ the presenter starts the response of the visual cortex to its picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from necomimi.console import console, progress
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 from necomimi.lsl import EEGOutlet, MarkerReader, StreamChoice, local_clock
 from necomimi.markers import PRESENTER_NAME
+from necomimi.picture_cache import embed_folder_once
 from necomimi.simulated_cortex import SFREQ, visual_cortex
-from necomimi.simulated_noise import Noise
 from necomimi.simulated_person import EEG_NAMES, load_axes, person_seeds
 
 from .outlet import Player, SampleSink, stream_info
@@ -104,6 +105,8 @@ class Amplifier:
     """
 
     def __init__(self, subject: Subject, gallery: Gallery, recording: np.random.SeedSequence | None = None) -> None:
+        from necomimi.simulated_noise import Noise  # and with it scipy, which no other source needs
+
         self.subject = subject
         brain, head, sessions = person_seeds(subject.seed, n_sessions=subject.session)
         cap = sessions[-1].spawn(1)[0]
@@ -126,7 +129,7 @@ class Amplifier:
             sfreq=SFREQ,
             n_times=ENDLESS,
             events=(),
-            read=_Tape(noise).read,
+            read=_Tape(noise.endless()).read,
         )
 
     def watch(self, outlet: SampleSink, take: Callable[[], tuple[tuple[str, float], ...]]) -> Watcher:
@@ -138,8 +141,8 @@ class Amplifier:
 class _Tape:
     """Noise to be read from its beginning on; while one block is read, the next one is made in a thread."""
 
-    def __init__(self, noise: Noise) -> None:
-        self._blocks = noise.endless()
+    def __init__(self, blocks: Iterator[NDArray[np.float32]]) -> None:
+        self._blocks = blocks
         self._block = next(self._blocks)
         self._executor = ThreadPoolExecutor(1, "noise")
         self._next = self._executor.submit(next, self._blocks)
@@ -175,8 +178,6 @@ def open_subject(subject: Subject) -> Amplifier:
     DatasetError
         There is no such folder, or a file in it is no picture.
     """
-    from necomimi.picture_embedding import embed_folder_once  # and with it torch
-
     return Amplifier(subject, embed_folder_once(subject.pictures))
 
 
@@ -214,7 +215,8 @@ def play_subject(amplifier: Amplifier, name: str | None, chunk: int, should_stop
 
     watcher = amplifier.watch(outlet, take)
     try:
-        with progress() as bar:
+        # One core is enough, and a second thread for each response would only wait for it.
+        with threadpool_limits(1, "blas"), progress() as bar:
             task = bar.add_task("replay", total=None)
             player = Player(
                 timeline,
