@@ -10,6 +10,7 @@ import typer
 
 from necomimi.console import console
 from necomimi.errors import ConfigError, DatasetError, NecomimiError
+from necomimi.gallery import Gallery
 from necomimi.things_eeg2 import is_raw_root, preprocessed_path, subjects
 
 from .cutting import DEFAULT_WINDOW, Window
@@ -103,6 +104,12 @@ def command(
     test_from: Annotated[
         float | None, typer.Option(help="Recording: events from this second on are the test set.")
     ] = None,
+    gallery: Annotated[
+        Path | None, typer.Option(help="Recording: the gallery of the pictures that its events name.")
+    ] = None,
+    bad: Annotated[
+        str | None, typer.Option(metavar="CHANNELS", help="Recording: channels to interpolate, such as Fp1,T8.")
+    ] = None,
 ) -> None:
     """Cut, resample and whiten recordings into an epochs directory; after a break the same command goes on.
 
@@ -112,10 +119,16 @@ def command(
         raise ConfigError(f"--whiten {whiten!r}", ", ".join(WHITEN))
     window = Window(tmin=tmin, tmax=tmax, start=start, sfreq=sfreq, baseline=baseline)
     if not source.is_dir():
-        preprocess_recording(source, out, window=window, whiten=whiten, test_from=test_from)
+        pictures = None if gallery is None else Gallery.load(gallery, thumbnails=False)
+        bads = [name.strip() for name in (bad or "").split(",") if name.strip()]
+        preprocess_recording(
+            source, out, window=window, whiten=whiten, test_from=test_from, gallery=pictures, bads=bads
+        )
         return
     if test_from is not None:
         raise ConfigError("--test-from is for recordings", "THINGS-EEG2 and THINGS-MEG have their own test sets")
+    if gallery is not None or bad is not None:
+        raise ConfigError("--gallery or --bad with a data set", "a recording file, or no such option")
     job, found = _job(source, window, whiten, published)
     numbers = found if subject == "all" else numbers_in(subject)
     if not numbers:
