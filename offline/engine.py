@@ -137,7 +137,7 @@ def train_encoder(
         if folder is not None:
             goals = [gallery.embeddings] if gallery.levels is None else [gallery.embeddings, gallery.levels]
             made = (settings.model_dump(exclude={"device", "wandb"}), processes.size)
-            first = [tensor.numpy() for part in (start or {}).values() for tensor in part.values()]
+            first = [tensor.reshape(-1).numpy() for part in (start or {}).values() for tensor in part.values()]
             key = processes.once(lambda: fingerprint(made, arrays=[*data, targets, train, held, *goals, *first]))
             files = {name: RunFile(folder / f"{name}.run", key) for name in ("fit", "refit")}
             if processes.rank == 0:
