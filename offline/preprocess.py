@@ -11,6 +11,7 @@ import typer
 from necomimi.console import console
 from necomimi.errors import ConfigError, DatasetError, NecomimiError
 from necomimi.gallery import Gallery
+from necomimi.preprocessing import Preprocessor
 from necomimi.things_eeg2 import is_raw_root, preprocessed_path, subjects
 
 from .cutting import DEFAULT_WINDOW, Window
@@ -79,6 +80,15 @@ def _job(source: Path, window: Window, whiten: Whiten, published: bool) -> tuple
     )
 
 
+def _preprocessing_of(decoder: Path, window: Window) -> Preprocessor:
+    """Return what a decoder does to its epochs."""
+    if window != DEFAULT_WINDOW:
+        raise ConfigError("options of the window with --like", "one or the other")
+    from necomimi.decoder_files import read_preprocessing  # and torch with it
+
+    return read_preprocessing(decoder)
+
+
 def command(
     source: Annotated[
         Path, typer.Argument(metavar="RAW", help="The folder of THINGS-EEG2 or THINGS-MEG, or a recording file.")
@@ -110,6 +120,10 @@ def command(
     bad: Annotated[
         str | None, typer.Option(metavar="CHANNELS", help="Recording: channels to interpolate, such as Fp1,T8.")
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="DECODER", help="Recording: with the channels, window and rate of this decoder."),
+    ] = None,
 ) -> None:
     """Cut, resample and whiten recordings into an epochs directory; after a break the same command goes on.
 
@@ -122,13 +136,14 @@ def command(
         pictures = None if gallery is None else Gallery.load(gallery, thumbnails=False)
         bads = [name.strip() for name in (bad or "").split(",") if name.strip()]
         preprocess_recording(
-            source, out, window=window, whiten=whiten, test_from=test_from, gallery=pictures, bads=bads
-        )
+            source, out, window=window, whiten=whiten, test_from=test_from, gallery=pictures, bads=bads,
+            like=None if like is None else _preprocessing_of(like, window),
+        )  # fmt: skip
         return
     if test_from is not None:
         raise ConfigError("--test-from is for recordings", "THINGS-EEG2 and THINGS-MEG have their own test sets")
-    if gallery is not None or bad is not None:
-        raise ConfigError("--gallery or --bad with a data set", "a recording file, or no such option")
+    if gallery is not None or bad is not None or like is not None:
+        raise ConfigError("--gallery, --bad or --like with a data set", "a recording file, or no such option")
     job, found = _job(source, window, whiten, published)
     numbers = found if subject == "all" else numbers_in(subject)
     if not numbers:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from necomimi.epochs import Trial
-from necomimi.errors import DatasetError
+from necomimi.errors import ChannelMismatchError, DatasetError
 from necomimi.gallery import Gallery
+from necomimi.montage import canonical_name
 from necomimi.preprocessing import Preprocessor
 from necomimi.recordings import Recording, open_recording
 
@@ -33,6 +34,7 @@ def preprocess_recording(
     test_from: float | None = None,
     gallery: Gallery | None = None,
     bads: Sequence[str] = (),
+    like: Preprocessor | None = None,
 ) -> Preprocessor:
     """Preprocess one recording with annotations or a stim channel.
 
@@ -52,6 +54,8 @@ def preprocess_recording(
         What the events name: a file, its stem, or a label. Events that name none of its items are left out.
     bads : sequence of str
         Channels to interpolate from the others.
+    like : Preprocessor, optional
+        Take its channels, in its order, its window and rate, in place of all EEG channels and `window`.
 
     Returns
     -------
@@ -59,8 +63,8 @@ def preprocess_recording(
         What the live decoder will apply.
     """
     recording = open_recording(path)
-    picks = recording.picks("eeg")
-    preprocessor = window.preprocessor([recording.ch_names[i] for i in picks])
+    picks = recording.picks("eeg") if like is None else _picks_of(recording, like.ch_names)
+    preprocessor = like or window.preprocessor([recording.ch_names[i] for i in picks])
     if recording.applied:
         raise DatasetError(
             f"{path} records a stream that has been through {', '.join(recording.applied)} already",
@@ -114,6 +118,19 @@ def preprocess_recording(
         rows = np.arange(mask.sum())
         parts.append(signal_part(split, 1, rows, samples[mask], recording.sfreq, preprocessor, read))
     return write_epochs(out, parts, trials, preprocessor, whiten=whiten, source=f"recording {path.name}", bads=bads)
+
+
+def _picks_of(recording: Recording, ch_names: Sequence[str]) -> list[int]:
+    """Return where the channels of a decoder stand in a recording."""
+    places = {canonical_name(recording.ch_names[i]): i for i in recording.picks("eeg")}
+    missing = [name for name in ch_names if canonical_name(name) not in places]
+    if missing:
+        raise ChannelMismatchError(
+            f"{recording.name} lacks {len(missing)} of {len(ch_names)} channels: {', '.join(missing)}",
+            "the channels of the decoder to be like",
+            "record with the same cap, or train from fresh weights",
+        )
+    return [places[canonical_name(name)] for name in ch_names]
 
 
 def _of_gallery(recording: Recording, gallery: Gallery) -> tuple[tuple[int, str], ...]:
