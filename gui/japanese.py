@@ -14,6 +14,22 @@ JAPANESE = {
     # header_view
     # trace_view, event_layer
     # head_view
+    "Scalp": "頭皮上の電位分布",
+    "Potentials against the mean of all channels.": "全チャンネルの平均を基準とした電位",
+    "No place is known for: {names}": "位置が不明なチャンネル: {names}",
+    "Left out for their signal: {names}": "信号不良のため除外: {names}",
+    "{n} channels left out": "除外 {n} ch",
+    "alpha, now": "現在のアルファ波",
+    "mean, now": "現在の平均電位",
+    "evoked": "誘発応答",
+    "no events yet": "イベントはまだありません",
+    "evoked at {ms} ms, mean of {n}": "誘発応答 {ms} ms、{n}回平均",
+    "{ms} ms, mean of {n}": "{ms} ms、{n}回平均",
+    "no signal yet": "信号はまだありません",
+    "a map needs {least} channels with names of the 10-20 system; there are {n}": (
+        "分布図には10-20法の名前のチャンネルが{least}個必要です(現在{n}個)"
+    ),
+    "too few good channels": "良好なチャンネルが不足",
     # image_view, imagined_view
     # retrieval_view
     # filmstrip_view
@@ -22,5 +38,37 @@ JAPANESE = {
     # window, view
     # exhibition
     # presenter
-    # signal check
+    # signal_view, signal_report, signal_window
+    "good": "良好",
+    "flat": "信号なし",
+    "mains": "電源ノイズ",
+    "noisy": "ノイズ",
+    "drift": "ドリフト",
+    "not connected, or bridged to the reference: check the plug, dry the gel between the two": (
+        "未接続、または基準電極と短絡しています。コネクタを確認し、電極間のジェルを拭き取ってください"
+    ),
+    "poor contact or ground: add gel here and at the ground, move cables and chargers away": (
+        "接触不良またはグランド不良です。この電極とグランドにジェルを足し、ケーブルや充電器を遠ざけてください"
+    ),
+    "loose contact or muscles: add gel, press the electrode on; relax jaw and forehead": (
+        "接触が緩いか、筋電位です。ジェルを足して電極を押さえ、顎と額の力を抜いてもらってください"
+    ),
+    "not settled yet, or sweat: wait a minute, cool the room, clean the skin": (
+        "まだ安定していないか、発汗です。1分ほど待ち、部屋を涼しくし、皮膚を拭いてください"
+    ),
+    "ready: {good} of {n} channels are good": "準備完了: {n}チャンネル中{good}が良好です",
+    "not yet: {bad} of {n} channels are bad, at most {most} may be": (
+        "準備中: {n}チャンネル中{bad}が不良です(許容は{most}まで)"
+    ),
+    "looking for the EEG stream": "脳波ストリームを探しています",
+    "the stream sends nothing": "ストリームからデータが届いていません",
+    "measuring": "測定中",
+    "nothing to do: every channel is good": "すべてのチャンネルが良好です",
+    "Space: continue    Q: cancel    T: colours": "Space: 続行    Q: 中止    T: 配色",
+    "noise of each channel in µV: bar 1–40 Hz, stroke mains": "各チャンネルのノイズ(µV): 棒は1–40 Hz、横線は電源",
+    "1–40 Hz: {uv} µV": "1–40 Hz: {uv} µV",
+    "{hz} Hz mains: {uv} µV": "電源 {hz} Hz: {uv} µV",
+    "65–200 Hz: {uv} µV": "65–200 Hz: {uv} µV",
+    "drift: {uv} µV": "ドリフト: {uv} µV",
+    "necomimi: signal": "necomimi: 信号の確認",
 }
