@@ -24,7 +24,12 @@ class ProgramError(NecomimiError):
 
 
 def run_step(
-    title: str, made: Path, *arguments: object, answer: bool = False, environment: Mapping[str, str] | None = None
+    title: str,
+    made: Path,
+    *arguments: object,
+    answer: bool = False,
+    statuses: tuple[int, ...] = (0,),
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Run one program of this package in the foreground unless what it makes is there; its progress shows as it goes.
 
@@ -38,6 +43,8 @@ def run_step(
         Of ``necomimi``.
     answer : bool
         What it makes is what it prints: `made` is the file for that.
+    statuses : tuple of int
+        Those with which it has not failed.
     environment : mapping of str to str, optional
         Added to this process's own.
 
@@ -58,7 +65,7 @@ def run_step(
         status = subprocess.run(command, stdout=out, env={**os.environ, **(environment or {})}, check=False).returncode
     if status < 0 or status == 130:
         raise KeyboardInterrupt
-    if status:
+    if status not in statuses:
         raise ProgramError(
             f"`necomimi {' '.join(map(str, arguments))}` ended with status {status}", remedy="see its message above"
         )
