@@ -71,4 +71,24 @@ JAPANESE = {
     "65–200 Hz: {uv} µV": "65–200 Hz: {uv} µV",
     "drift: {uv} µV": "ドリフト: {uv} µV",
     "necomimi: signal": "necomimi: 信号の確認",
+    "Look at the pictures": "画像を見てください",
+    "Keep your eyes on the dot in the middle of the screen. Pictures will appear there one after another.": (
+        "画面中央の点を見つめてください。そこに画像が次々と表示されます。"
+    ),
+    "Whenever you see this sign, press Space as quickly as you can:": (
+        "このマークが見えたら、できるだけ早くスペースキーを押してください。"
+    ),
+    "Sit still and relaxed. Blink in the breaks, as much as you like.": (
+        "体を動かさず、楽にしていてください。まばたきは休憩中に自由にどうぞ。"
+    ),
+    "Press Space to begin": "スペースキーを押すと始まります",
+    "It begins by itself": "自動的に始まります",
+    "Break": "休憩",
+    "Rest your eyes. Move, blink, stretch.": "目を休めてください。体を動かしても、まばたきをしてもかまいません。",
+    "{done} of {all} parts are done.": "{all}回中{done}回が終わりました。",
+    "Press Space to go on": "スペースキーを押すと続きます",
+    "It goes on by itself": "自動的に続きます",
+    "Thank you": "お疲れさまでした",
+    "That was all. You can relax now.": "これで終わりです。楽にしてください。",
+    # signal check
 }

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from necomimi.errors import ConfigError, DatasetError
+from necomimi.markers import is_control
 
 __all__ = ["Recording", "open_recording"]
 
@@ -167,7 +168,7 @@ def _annotated_events(mne: Any, raw: Any) -> list[tuple[int, str]]:
     except ValueError:  # MNE's way to say that none matches
         return []
     labels = {code: str(label) for label, code in codes.items()}
-    return [(int(row[0]) - raw.first_samp, labels[int(row[2])]) for row in table]
+    return [(int(row[0]) - raw.first_samp, labels[int(row[2])]) for row in table if not is_control(labels[int(row[2])])]
 
 
 def _stim_events(mne: Any, raw: Any) -> list[tuple[int, str]]:

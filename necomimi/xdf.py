@@ -17,17 +17,17 @@ import psutil
 from numpy.typing import NDArray
 
 from necomimi.errors import ChannelMismatchError, DatasetError
+from necomimi.markers import is_control
 from necomimi.montage import match_channels, volts_per_unit
 from necomimi.recordings import Recording
 from necomimi.records import StreamInfo
 from necomimi.stamps import place_events
 from necomimi.xdf_chunks import VALUE_BYTES, Contents, XDFStream, read_contents, whole_chunks
 
-__all__ = ["CONTROL_PREFIX", "OUR_SOURCE_IDS", "open_xdf"]
+__all__ = ["OUR_SOURCE_IDS", "open_xdf"]
 
 logger = logging.getLogger(__name__)
 
-CONTROL_PREFIX = "replay/"  # as in necomimi.lsl, which needs liblsl: a file can be read without
 OUR_SOURCE_IDS = ("necomimi-decisions", "necomimi-similarities")  # what a decoder said is no stimulus
 STEP_NAMES = ("baseline", "resample", "whiten")
 MAX_LABEL_CHARS = 1024
@@ -209,7 +209,7 @@ def _on_one_clock(
     stimuli = [
         (onset, label)
         for onset, label in zip(onsets, labels, strict=True)
-        if not label.startswith(CONTROL_PREFIX) and stamps[0] - MAX_OUTSIDE_S < onset < stamps[-1] + MAX_OUTSIDE_S
+        if not is_control(label) and stamps[0] - MAX_OUTSIDE_S < onset < stamps[-1] + MAX_OUTSIDE_S
     ]
     stimuli.sort(key=lambda stimulus: stimulus[0])
     return stamps, np.array([onset for onset, _ in stimuli]), [label for _, label in stimuli]

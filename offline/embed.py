@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,55 +18,11 @@ from necomimi.embedders import Embedder, build_embedder, in_threads
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import THUMBNAIL_SIZE, Gallery
 from necomimi.gallery_files import check_overwritable
+from necomimi.picture_folder import open_picture, picture_files, picture_label
 from necomimi.pictures import concepts, draw_picture, picture_file
 from necomimi.spaces import SHARP, Space
 
-__all__ = ["command", "embed_concepts", "embed_folder", "open_picture", "picture_files"]
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-MAX_PIXELS = 50_000_000
-
-
-def picture_files(folder: Path) -> list[Path]:
-    """Return the pictures below a folder: folders in order of name, then files in order of name.
-
-    Raises
-    ------
-    DatasetError
-        There is no such folder, or no picture in it.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder", "a folder of pictures, or the word embedded")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-    if not found:
-        raise DatasetError(f"{folder} holds no pictures", f"files ending in {', '.join(sorted(SUFFIXES))}")
-    return sorted(found, key=lambda path: (path.parent.relative_to(folder).as_posix(), path.name))
-
-
-def _label(path: Path, folder: Path) -> str:
-    """Return what a picture shows: its folder without the leading number, or its own name in a flat folder."""
-    if path.parent == folder:
-        return path.stem
-    return re.sub(r"^\d+_", "", path.parent.name)
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Read one picture, upright, in RGB.
-
-    Raises
-    ------
-    DatasetError
-        It cannot be read, or is larger than a picture of this use has reason to be.
-    """
-    try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise DatasetError(f"{path} has {picture.width} x {picture.height} pixels", f"at most {MAX_PIXELS}")
-            return ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(f"{path} cannot be read as a picture: {error}", "a picture", "remove or mend it") from error
+__all__ = ["command", "embed_concepts", "embed_folder"]
 
 
 def _embed(
@@ -124,7 +79,7 @@ def embed_folder(folder: Path, embedder: Embedder, batch_size: int = 16, levels:
     paths = picture_files(folder)
     return _embed(
         lambda item: open_picture(paths[item]),
-        [_label(path, folder) for path in paths],
+        [picture_label(path, folder) for path in paths],
         [path.relative_to(folder).as_posix() for path in paths],
         embedder,
         batch_size,

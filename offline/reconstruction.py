@@ -16,10 +16,10 @@ from necomimi.epochs import EpochSet
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
 from necomimi.generators import Generator, check_space
+from necomimi.picture_folder import open_picture
 from necomimi.spaces import SHARP, Space
 
 from .averaging import average_groups, group_repetitions
-from .embed import open_picture
 from .targets import find_targets
 
 __all__ = [

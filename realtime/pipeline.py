@@ -19,7 +19,8 @@ import numpy as np
 
 from necomimi.clock import Cause
 from necomimi.decoder import Decoder
-from necomimi.lsl import CONTROL_PREFIX, local_clock
+from necomimi.lsl import local_clock
+from necomimi.markers import is_control
 from necomimi.records import Chunk, Epoch, Event, Refusal, SourceState, Status
 
 from .alarms import Alarms
@@ -238,8 +239,8 @@ class Pipeline:
         self._n_samples += chunk.data.shape[1]
 
     def _is_control(self, label: str, onset: float) -> bool:
-        """Return whether a marker announces something of the player, rather than a stimulus."""
-        if not label.startswith(CONTROL_PREFIX):
+        """Return whether a marker announces something of player or presenter, rather than a stimulus."""
+        if not is_control(label):
             return False
         logger.info("marker %r at %.3f s", label, onset)
         return True

@@ -13,14 +13,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from necomimi.lsl import CONTROL_PREFIX, local_clock
+from necomimi.lsl import local_clock
+from necomimi.markers import REPLAY_PREFIX
 from necomimi.records import StreamInfo
 
 from .timeline import Timeline
 
 __all__ = ["GAP_S", "LOOP_MARKER", "Player", "Summary", "stream_info"]
 
-LOOP_MARKER = f"{CONTROL_PREFIX}loop"
+LOOP_MARKER = f"{REPLAY_PREFIX}loop"
 GAP_S = 1.0  # recording time without samples at a seam of unknown length, so that no epoch crosses it unseen
 LEAD_S = 0.2  # from the start of playing to the first sample: time to read it
 BLOCK_S = 1.0  # recording time read ahead, in another thread: a slow disk delays nobody

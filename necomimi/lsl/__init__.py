@@ -13,7 +13,6 @@ from .network import configuration_file, library, write_loopback_config
 from .outlets import EEGOutlet, MarkerOutlet, SimilarityOutlet
 
 __all__ = [
-    "CONTROL_PREFIX",
     "EEGInlet",
     "EEGOutlet",
     "Finder",
@@ -31,5 +30,3 @@ __all__ = [
     "to_record",
     "write_loopback_config",
 ]
-
-CONTROL_PREFIX = "replay/"  # a marker that begins so announces something of the player; it is no stimulus

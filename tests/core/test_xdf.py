@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from necomimi import lsl, xdf
+from necomimi import xdf
 from necomimi.errors import DatasetError, NecomimiError
 from necomimi.offline.cutting import Window
 from necomimi.offline.recorded import preprocess_recording
@@ -281,14 +281,14 @@ def test_which_stream_is_the_eeg(tmp_path: Path) -> None:
         open_recording(irregular)
 
 
-def test_our_own_decisions_and_the_players_words_are_no_stimuli(tmp_path: Path) -> None:
+@pytest.mark.parametrize("control", ["replay/loop", "present/catch"])
+def test_our_own_decisions_and_our_programs_words_are_no_stimuli(control: str, tmp_path: Path) -> None:
     ours = header(5, DECISIONS_SOURCE_ID, "Markers", 1, 0, "string") + words(5, [T0 + 1.1], ['{"type": "retrieval"}'])
-    path = write(tmp_path / "s.xdf", even(), [T0 + 1, T0 + 2], labels=["dog", "replay/loop"], extra=ours)
+    path = write(tmp_path / "s.xdf", even(), [T0 + 1, T0 + 2], labels=["dog", control], extra=ours)
     assert open_recording(path).events == ((500, "dog"),)
-    silent = write(tmp_path / "silent.xdf", even(), [T0 + 2], labels=["replay/loop"], extra=ours)
+    silent = write(tmp_path / "silent.xdf", even(), [T0 + 2], labels=[control], extra=ours)
     with pytest.raises(DatasetError, match="has no markers"):
         open_recording(silent)
-    assert xdf.CONTROL_PREFIX == lsl.CONTROL_PREFIX
     assert DECISIONS_SOURCE_ID in xdf.OUR_SOURCE_IDS
 
 

@@ -175,6 +175,7 @@ def test_online_equals_offline(tmp_path: Path) -> None:
     for label, sample in samples.items():
         session.mark(label, sample)
     session.mark("replay/loop", 500)  # about the stream: no event
+    session.mark("present/catch", 700)
     session.amplifier.send(data)  # type: ignore[union-attr]
     session.answered(4)
     decisions = session.finish()

@@ -26,7 +26,8 @@ def make_raw() -> Any:
 
 def annotated() -> Any:
     raw = make_raw()
-    raw.set_annotations(mne.Annotations([0.4, 1.0, 2.0, 2.4], [0.0] * 4, ["dog", "BAD_muscle", "New Segment/", "cat"]))
+    words = ["dog", "BAD_muscle", "New Segment/", "present/catch", "cat"]
+    raw.set_annotations(mne.Annotations([0.4, 1.0, 2.0, 2.2, 2.4], [0.0] * 5, words))
     return raw
 
 

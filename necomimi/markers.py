@@ -1,0 +1,17 @@
+"""Tell stimuli from what programs say of themselves: label of a marker -> whether it is a stimulus.
+
+The player and the presenter announce in their marker streams what is no stimulus: a recording that begins again, a
+break, a key. Such markers begin with a prefix of their own; live and in recordings they never become epochs.
+"""
+
+from __future__ import annotations
+
+__all__ = ["PRESENTER_PREFIX", "REPLAY_PREFIX", "is_control"]
+
+REPLAY_PREFIX = "replay/"
+PRESENTER_PREFIX = "present/"
+
+
+def is_control(label: str) -> bool:
+    """Return whether a marker is about the run of a program, and no stimulus."""
+    return label.startswith((REPLAY_PREFIX, PRESENTER_PREFIX))
