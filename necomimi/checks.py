@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from necomimi import __version__
-from necomimi.demo import default_cache
+from necomimi.cache import user_cache
 from necomimi.probes import QT, ask, probe
 
 __all__ = [
@@ -281,7 +281,7 @@ def _is_installed(name: str) -> bool:
 def check_folders() -> list[Check]:
     """Write into the folders where results go, and look at the room there."""
     checks = []
-    for name, folder in (("current folder", Path.cwd()), ("cache folder", default_cache().parent)):
+    for name, folder in (("current folder", Path.cwd()), ("cache folder", user_cache())):
         there = next(path for path in (folder, *folder.parents) if path.is_dir())
         try:
             with tempfile.NamedTemporaryFile(dir=there, prefix="necomimi-doctor-") as file:

@@ -15,6 +15,7 @@ import typer
 from rich.table import Table
 
 from necomimi import __version__
+from necomimi.cache import user_cache
 from necomimi.console import console, output
 from necomimi.errors import NecomimiError
 from necomimi.intervals import wilson
@@ -33,14 +34,8 @@ class DemoError(NecomimiError):
 
 
 def default_cache() -> Path:
-    """Return where the simulated subject and its decoder are kept: with what this user's programs can make again."""
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "necomimi" / f"demo-{__version__}-{CACHE_VERSION}"
+    """Return where the simulated subject and its decoder are kept."""
+    return user_cache() / f"demo-{__version__}-{CACHE_VERSION}"
 
 
 def prepare(cache: Path) -> Path:

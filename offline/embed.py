@@ -2,102 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from necomimi.blur import parse_levels
-from necomimi.console import console, progress
-from necomimi.embedders import Embedder, build_embedder, in_threads
+from necomimi.console import console
+from necomimi.embedders import build_embedder
 from necomimi.errors import ConfigError, DatasetError
-from necomimi.gallery import THUMBNAIL_SIZE, Gallery
+from necomimi.gallery import Gallery
 from necomimi.gallery_files import check_overwritable
-from necomimi.picture_folder import open_picture, picture_files, picture_label
-from necomimi.pictures import concepts, draw_picture, picture_file
-from necomimi.spaces import SHARP, Space
+from necomimi.picture_embedding import embed_concepts, embed_folder
+from necomimi.spaces import SHARP
 
-__all__ = ["command", "embed_concepts", "embed_folder"]
-
-
-def _embed(
-    draw: Callable[[int], Image.Image],
-    labels: Sequence[str],
-    files: Sequence[str],
-    embedder: Embedder,
-    batch_size: int,
-    levels: tuple[int, ...],
-) -> Gallery:
-    """Return the gallery of the pictures that `draw` gives by their number."""
-
-    def work(items: range) -> tuple[range, list[NDArray[np.uint8]], NDArray[np.float32], NDArray[np.float32]]:
-        pictures = [draw(item) for item in items]
-        small = [np.asarray(ImageOps.fit(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))) for picture in pictures]
-        return items, small, *embedder.measure_levels(pictures, levels, batch_size)
-
-    thumbnails = np.empty((len(labels), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), dtype=np.uint8)
-    vectors = np.empty((len(labels), len(levels), embedder.n_dims), dtype=np.float32)
-    norms = np.empty(len(labels), dtype=np.float32)  # of the sharp pictures
-    with progress() as bar:
-        task = bar.add_task("embed", total=len(labels))
-        batches = [range(i, min(i + batch_size, len(labels))) for i in range(0, len(labels), batch_size)]
-        for items, small, embedded, lengths in in_threads(work, batches):
-            rows = slice(items.start, items.stop)
-            thumbnails[rows], vectors[rows], norms[rows] = small, embedded, lengths[:, 0]
-            bar.advance(task, len(items))
-    is_blurred = levels != SHARP
-    return Gallery(
-        labels=tuple(labels),
-        files=tuple(files),
-        embeddings=vectors[:, 0],
-        space=str(replace(Space.parse(embedder.space), levels=levels)),
-        thumbnails=thumbnails,
-        levels=vectors if is_blurred else None,
-        blur_levels=levels if is_blurred else (),
-        clip_norm=float(norms.mean()) if embedder.space.startswith("open_clip:") else None,
-    )
-
-
-def embed_folder(folder: Path, embedder: Embedder, batch_size: int = 16, levels: tuple[int, ...] = SHARP) -> Gallery:
-    """Return the gallery of a folder of pictures.
-
-    Parameters
-    ----------
-    folder : Path
-        Pictures in folders named after what they show ("00001_aardvark"), or in one flat folder.
-    embedder : Embedder
-    batch_size : int
-        Pictures embedded at once.
-    levels : tuple of int
-        Blur levels: kernel sizes in pixels, 1 (the sharp picture) first.
-    """
-    paths = picture_files(folder)
-    return _embed(
-        lambda item: open_picture(paths[item]),
-        [picture_label(path, folder) for path in paths],
-        [path.relative_to(folder).as_posix() for path in paths],
-        embedder,
-        batch_size,
-        levels,
-    )
-
-
-def embed_concepts(embedder: Embedder, batch_size: int = 16, levels: tuple[int, ...] = SHARP) -> Gallery:
-    """Return the gallery of the embedded picture set, one picture a concept; arguments as in `embed_folder`."""
-    things = concepts()
-    return _embed(
-        lambda item: draw_picture(things[item], 0),
-        [thing.name for thing in things],
-        [picture_file(thing.name, 0) for thing in things],
-        embedder,
-        batch_size,
-        levels,
-    )
+__all__ = ["command"]
 
 
 def _labels_in(path: Path) -> list[str]:

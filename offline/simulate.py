@@ -19,6 +19,9 @@ from necomimi.console import console, progress
 from necomimi.embedders import build_embedder, in_threads
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.pictures import Concept, concepts, draw_picture, picture_file
+from necomimi.simulated_cortex import SFREQ, PictureAxes, Waves, draw_delays, visual_cortex
+from necomimi.simulated_noise import Noise
+from necomimi.simulated_person import EEG_NAMES, person_seeds
 from necomimi.things_eeg2 import (
     CATCH_CODE,
     RAW_CH_NAMES,
@@ -28,9 +31,6 @@ from necomimi.things_eeg2 import (
     raw_path,
     save_metadata,
 )
-
-from .forward import SFREQ, Waves, draw_delays, picture_features, visual_cortex
-from .noise import Noise
 
 __all__ = ["PRESETS", "SimulationSettings", "simulate"]
 
@@ -43,7 +43,6 @@ MARGIN = 2000  # samples before the first and after the last stimulus
 SURPLUS = 0.03  # share of the pictures that a session shows once more than planned, as happened in the real one
 SPLITS: tuple[Split, Split] = ("training", "test")
 BATCH = 16  # pictures that a thread draws and embeds at once
-EEG_NAMES = RAW_CH_NAMES[:-1]
 
 
 class SimulationSettings(Settings):
@@ -160,8 +159,8 @@ def _make_pictures(settings: SimulationSettings, folder: Path, bar: Progress) ->
     )
     save_metadata(folder / "image_metadata.npy", metadata)
     groups = np.repeat(np.arange(settings.concepts), settings.pictures)
-    features = {split: picture_features(embeddings["training"], groups, embeddings[split]) for split in SPLITS}
-    return _PictureSet(metadata, features)
+    axes = PictureAxes.fit(embeddings["training"], groups)
+    return _PictureSet(metadata, {split: axes.describe(embeddings[split]) for split in SPLITS})
 
 
 def _present(codes: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
@@ -233,8 +232,7 @@ def _write_recording(
 
 def _write_subject(settings: SimulationSettings, subject: int, pictures: _PictureSet, out: Path, bar: Progress) -> None:
     """Write all recordings of one subject (from 1)."""
-    seed = np.random.SeedSequence(settings.seed, spawn_key=(subject,))
-    brain, head, *session_seeds = seed.spawn(2 + settings.sessions)
+    brain, head, session_seeds = person_seeds(settings.seed, subject, settings.sessions)
     waves = visual_cortex(EEG_NAMES, np.random.default_rng(brain))
     amplitudes = {}
     for split in SPLITS:

@@ -26,12 +26,11 @@ from numpy.typing import NDArray
 
 from necomimi.clock import Cause
 from necomimi.errors import StreamLostError
-from necomimi.lsl import EEGInlet, describe, find_stream, local_clock
+from necomimi.lsl import EEGInlet, MarkerReader, StreamChoice, describe, find_stream, finder, local_clock
 from necomimi.montage import ChannelMap, match_channels, needs_samples
 from necomimi.records import Chunk, SourceState, StreamInfo
 
-from .markers import MarkerReader
-from .search import Opened, Opener, StreamChoice, Tell, finder, first_second
+from .search import Opened, Opener, Tell, first_second
 
 __all__ = ["LSLSource", "Pulled", "Source", "StreamChoice"]
 

@@ -19,7 +19,7 @@ from necomimi.records import StreamInfo
 
 from .timeline import Timeline
 
-__all__ = ["GAP_S", "LOOP_MARKER", "Player", "Summary", "stream_info"]
+__all__ = ["GAP_S", "LOOP_MARKER", "MICROVOLTS_PER_VOLT", "Player", "SampleSink", "Summary", "stream_info"]
 
 LOOP_MARKER = f"{REPLAY_PREFIX}loop"
 GAP_S = 1.0  # recording time without samples at a seam of unknown length, so that no epoch crosses it unseen

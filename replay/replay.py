@@ -1,4 +1,4 @@
-"""Send a recording as an amplifier would: THINGS-EEG2 subject, epochs, or recording -> LSL streams."""
+"""Send EEG as an amplifier would: THINGS-EEG2 subject, epochs, recording, or a simulated person -> LSL streams."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,11 +15,12 @@ import typer
 
 from necomimi.console import console, progress
 from necomimi.errors import ConfigError, DatasetError
-from necomimi.lsl import EEGOutlet, MarkerOutlet
+from necomimi.lsl import EEGOutlet, MarkerOutlet, StreamChoice
 
 from .dataset import dataset_timeline, is_dataset
 from .outlet import Player, stream_info
 from .recording import recording_timeline
+from .subject import PRESENTER, Subject, is_subject, open_subject, pictures_of, play_subject
 from .synthetic import is_synthetic, synthetic_timeline
 from .timeline import Timeline, duration_text
 
@@ -27,6 +28,7 @@ __all__ = ["command", "open_timeline"]
 
 logger = logging.getLogger(__name__)
 
+WAIT_S = 30.0
 CHUNK_S = 0.005  # a packet's default length in recording time
 POLL_S = 0.05
 EEG_ONLY_S = 5.0
@@ -84,8 +86,13 @@ def open_timeline(
 
 def _refuse_dataset_options(source: Path, *values: object) -> None:
     """Raise where options that choose from a data set were given with a source that is none."""
-    if given := [option for option, value in zip(DATASET_OPTIONS, values, strict=True) if value is not None]:
-        raise ConfigError(f"{', '.join(given)} with {source}", "a THINGS-EEG2 data set, or no such option")
+    _refuse(source, dict(zip(DATASET_OPTIONS, values, strict=True)), "a THINGS-EEG2 data set")
+
+
+def _refuse(source: Path, options: Mapping[str, object], fitting: str) -> None:
+    """Raise where options were given that need another source, `fitting`."""
+    if given := [option for option, value in options.items() if value is not None]:
+        raise ConfigError(f"{', '.join(given)} with {source}", f"{fitting}, or no such option")
 
 
 @contextmanager
@@ -101,6 +108,12 @@ def _until_signalled() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _within(seconds: float | None, should_stop: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a function that is true when `should_stop` is, or some seconds from now."""
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    return lambda: should_stop() or time.monotonic() >= deadline
 
 
 def _wait_for_listeners(eeg: EEGOutlet, markers: MarkerOutlet, timeout: float, should_stop: Callable[[], bool]) -> None:
@@ -129,11 +142,14 @@ def command(
         typer.Argument(
             metavar="SOURCE",
             help="A THINGS-EEG2 root, subject or file; an epochs directory; a FIF, BrainVision, EDF, SET or XDF file; "
-            "or synthetic:63x1000x5, noise of 63 channels at 1000 Hz with 5 events a second (x60 more: for 60 s).",
+            "synthetic:63x1000x5, noise of 63 channels at 1000 Hz with 5 events a second (x60 more: for 60 s); or "
+            "subject:PICTURES, a simulated person who watches `necomimi present PICTURES`.",
         ),
     ],
     subject: Annotated[int | None, typer.Option(help="Data set: which subject; the first by default.")] = None,
-    session: Annotated[int | None, typer.Option(help="Data set: which session; all by default.")] = None,
+    session: Annotated[
+        int | None, typer.Option(help="Data set: which session; all by default. Person: which; 1 by default.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Data set: test (default) or training.")] = None,
     stream: Annotated[str | None, typer.Option(help="XDF: the EEG stream, where there are several.")] = None,
     start: Annotated[float | None, typer.Option(help="From this second of the recording on.")] = None,
@@ -143,12 +159,21 @@ def command(
         bool, typer.Option("--loop", help="Begin again at the end, announced by a marker and a gap of 1 s.")
     ] = False,
     chunk: Annotated[int | None, typer.Option(help="Samples a packet; 5 ms of the recording by default.")] = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for a listener on both streams.")] = 30.0,
+    wait: Annotated[
+        float | None, typer.Option(help="Seconds to wait for a listener on both streams; 30 by default.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop after playing for this long.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the EEG stream; NAME-markers is the other.")] = None,
+    snr: Annotated[float | None, typer.Option(help="Person: strength of the responses; 3 by default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Person: which; 0 by default.")] = None,
+    markers_name: Annotated[str | None, typer.Option(help="Person: name of the presenter's stream.")] = None,
+    markers_type: Annotated[str | None, typer.Option(help="Person: type of the presenter's stream.")] = None,
+    markers_source_id: Annotated[str | None, typer.Option(help="Person: source_id of the presenter's stream.")] = None,
 ) -> None:
     """Send a recording over LSL at its own pace: an EEG stream, and its events as a Markers stream.
 
-    Stamps are true to the clock and never in the future. Ctrl-C ends it.
+    Stamps are true to the clock and never in the future. Ctrl-C ends it. A simulated person sends no markers: the
+    presenter does.
 
     Example: necomimi replay recording.fif --start 120 --speed 2
     """
@@ -156,6 +181,42 @@ def command(
         raise ConfigError(f"--speed {speed:g}", "a number above 0", "1 is the pace of the recording")
     if chunk is not None and chunk < 1:
         raise ConfigError(f"--chunk {chunk}", "at least 1 sample")
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigError(f"--seconds {seconds:g}", "seconds above 0")
+    for_person = {
+        "--snr": snr, "--seed": seed, "--markers-name": markers_name, "--markers-type": markers_type,
+        "--markers-source-id": markers_source_id,
+    }  # fmt: skip
+    if is_subject(source):
+        for_recording: dict[str, object] = {
+            "--subject": subject,
+            "--split": split,
+            "--stream": stream,
+            "--start": start,
+            "--stop": stop,
+        }
+        for_recording |= {"--speed": speed if speed != 1 else None, "--loop": loop or None, "--wait": wait}
+        _refuse(source, for_recording, "a recording")
+        presenter = PRESENTER
+        if any(value is not None for value in (markers_name, markers_type, markers_source_id)):
+            presenter = StreamChoice(
+                type=markers_type or PRESENTER.type, name=markers_name, source_id=markers_source_id
+            )
+        amplifier = open_subject(
+            Subject(
+                pictures=pictures_of(source),
+                snr=3.0 if snr is None else snr,
+                seed=0 if seed is None else seed,
+                session=1 if session is None else session,
+                markers=presenter,
+            )
+        )
+        chunk = chunk or round(amplifier.timeline.sfreq * CHUNK_S)
+        with _until_signalled() as should_stop:
+            play_subject(amplifier, name, chunk, _within(seconds, should_stop))
+        return
+    _refuse(source, for_person, "subject:PICTURES")
+    wait = WAIT_S if wait is None else wait
     if not (math.isfinite(wait) and wait >= 0):
         raise ConfigError(f"--wait {wait:g}", "seconds, 0 for not at all")
     timeline = open_timeline(source, subject=subject, session=session, split=split, stream=stream).crop(start, stop)
@@ -187,7 +248,7 @@ def command(
                 speed=speed,
                 chunk=chunk,
                 loop=loop,
-                should_stop=should_stop,
+                should_stop=_within(seconds, should_stop),
                 on_progress=lambda n_samples: bar.advance(task, n_samples),
             )
             summary = player.run()

@@ -6,9 +6,11 @@ Streams are neither encrypted nor authenticated: whoever reaches the network can
 
 from pylsl import local_clock
 
+from .choosing import StreamChoice, finder, search
 from .finding import Finder, find_stream, resolve_handles, resolve_streams
 from .headers import describe, to_record
 from .inlets import EEGInlet, MarkerInlet, open_inlet
+from .markers import MarkerReader
 from .network import configuration_file, library, write_loopback_config
 from .outlets import EEGOutlet, MarkerOutlet, SimilarityOutlet
 
@@ -18,15 +20,19 @@ __all__ = [
     "Finder",
     "MarkerInlet",
     "MarkerOutlet",
+    "MarkerReader",
     "SimilarityOutlet",
+    "StreamChoice",
     "configuration_file",
     "describe",
     "find_stream",
+    "finder",
     "library",
     "local_clock",
     "open_inlet",
     "resolve_handles",
     "resolve_streams",
+    "search",
     "to_record",
     "write_loopback_config",
 ]

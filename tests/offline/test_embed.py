@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from necomimi.embedders import EMBEDDED_SPACE, Embedder, build_embedder
 from necomimi.errors import CheckpointError, ConfigError, DatasetError
 from necomimi.gallery import Gallery
-from necomimi.offline.embed import command, embed_folder
+from necomimi.offline.embed import command
+from necomimi.picture_embedding import embed_folder
 from necomimi.picture_folder import picture_files
 from necomimi.pictures import concepts, draw_picture
 

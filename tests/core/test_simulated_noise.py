@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import welch
 
-from necomimi.offline import noise as module
-from necomimi.offline.noise import BLOCK, Noise
+from necomimi import simulated_noise as module
+from necomimi.simulated_noise import BLOCK, Noise
 from necomimi.things_eeg2 import RAW_CH_NAMES
 
 EEG_NAMES = RAW_CH_NAMES[:-1]

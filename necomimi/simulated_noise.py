@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from .forward import SFREQ, lead_field
+from necomimi.simulated_cortex import SFREQ, lead_field
 
 __all__ = ["BLOCK", "Noise"]
 
@@ -114,19 +115,41 @@ class Noise:
         """
         blink_key, first_key, *keys = self._recording.spawn(2 + -(-n_samples // BLOCK))
         blinks = _draw_blinks(np.random.default_rng(blink_key), n_samples)
-        fade_in = np.sin(np.pi * np.arange(BLOCK) / (2 * BLOCK)).astype(np.float32)
-        fade_out = np.sqrt(1 - fade_in**2)  # the powers of two segments add up to one
         tail = self._segment(np.random.default_rng(first_key))[:, BLOCK:]
         for start, key in zip(range(0, n_samples, BLOCK), keys, strict=True):
-            rng = np.random.default_rng(key)
-            segment = self._segment(rng)
             n = min(BLOCK, n_samples - start)
-            block = (tail * fade_out + segment[:, :BLOCK] * fade_in)[:, :n]
-            tail = segment[:, BLOCK:]
-            block += self._sensor * rng.standard_normal((self._n, n), dtype=np.float32)
-            block += self._blink_gain * blinks[start : start + n]
-            block += self._slow(start, n)
+            block, tail = self._block(start, n, blinks[start : start + n], tail, np.random.default_rng(key))
             yield start, block
+
+    def endless(self) -> Iterator[_Floats32]:
+        """Yield blocks, volts of shape (n_channels, BLOCK), for as long as they are asked for.
+
+        They are those of `blocks`, except for the blinks, which are drawn block by block here.
+        """
+        blink_key, first_key = self._recording.spawn(2)
+        blink_rng = np.random.default_rng(blink_key)
+        begun = np.zeros(BLINK_SAMPLES, dtype=np.float32)  # what the blinks of one block leave to the next
+        tail = self._segment(np.random.default_rng(first_key))[:, BLOCK:]
+        for start in itertools.count(0, BLOCK):
+            blinks = _draw_blinks(blink_rng, BLOCK)
+            blinks[:BLINK_SAMPLES] += begun
+            begun = blinks[BLOCK:]
+            (key,) = self._recording.spawn(1)
+            block, tail = self._block(start, BLOCK, blinks[:BLOCK], tail, np.random.default_rng(key))
+            yield block
+
+    def _block(
+        self, start: int, n: int, blinks: _Floats32, tail: _Floats32, rng: np.random.Generator
+    ) -> tuple[_Floats32, _Floats32]:
+        """Return one block, shape (n_channels, n), and the tail that fades out in the next one."""
+        fade_in = np.sin(np.pi * np.arange(BLOCK) / (2 * BLOCK)).astype(np.float32)
+        fade_out = np.sqrt(1 - fade_in**2)  # the powers of two segments add up to one
+        segment = self._segment(rng)
+        block = (tail * fade_out + segment[:, :BLOCK] * fade_in)[:, :n]
+        block += self._sensor * rng.standard_normal((self._n, n), dtype=np.float32)
+        block += self._blink_gain * blinks
+        block += self._slow(start, n)
+        return block, segment[:, BLOCK:]
 
     def _segment(self, rng: np.random.Generator) -> _Floats32:
         """Return background and alpha of two blocks, shape (n_channels, 2 * BLOCK)."""
@@ -159,11 +182,11 @@ def _complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray
 
 
 def _draw_blinks(rng: np.random.Generator, n_samples: int) -> _Floats32:
-    """Draw the course of all blinks, shape (n_samples,), peaks about 1."""
+    """Draw the course of the blinks that begin in `n_samples`, shape (n_samples + BLINK_SAMPLES,), peaks about 1."""
     t = np.arange(BLINK_SAMPLES) / BLINK_SAMPLES
     shape = (t**2 * (1 - t) ** 4).astype(np.float32)
     shape /= shape.max()
     course = np.zeros(n_samples + BLINK_SAMPLES, dtype=np.float32)
     for onset in rng.integers(0, n_samples, rng.poisson(BLINKS_PER_S * n_samples / SFREQ)):
         course[onset : onset + BLINK_SAMPLES] += shape * np.float32(rng.uniform(0.6, 1.2))
-    return course[:n_samples]
+    return course

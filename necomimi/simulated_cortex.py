@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["N_TIMES", "SFREQ", "Waves", "draw_delays", "lead_field", "picture_features", "visual_cortex"]
+__all__ = ["N_TIMES", "SFREQ", "PictureAxes", "Waves", "draw_delays", "lead_field", "visual_cortex"]
 
 SFREQ = 1000.0  # Hz
 N_TIMES = 700  # samples that a response lasts
@@ -42,34 +42,51 @@ SMOOTHNESS = 0.04  # head radii within which sources prefer similar pictures
 SHARED_V, SPECIFIC_V = 3e-6, 3e-6  # rms of a wave at its best electrodes, shared by all pictures and depending on them
 
 
-def picture_features(embeddings: _Floats, concepts: Sequence[int] | NDArray[np.int64], shown: _Floats) -> _Floats:
-    """Describe pictures by standardised axes: first what tells concepts apart, then what tells their pictures apart.
+@dataclass(frozen=True)
+class PictureAxes:
+    """Standardised axes that describe pictures: first what tells concepts apart, then what tells their pictures apart.
 
     Parameters
     ----------
-    embeddings : ndarray, shape (n_pictures, n_dims)
-        The pictures that define the axes, unit norm.
-    concepts : sequence of int, length n_pictures
-        Which concept each of them shows.
-    shown : ndarray, shape (n_shown, n_dims)
-        The pictures to describe.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_shown, N_SEMANTIC + N_PICTORIAL)
-        Variance 1 on each axis over `embeddings`; axes that these cannot define are zero.
+    axes : ndarray, shape (n_dims, N_SEMANTIC + N_PICTORIAL)
+        Directions in an embedder's space.
+    mean, deviation : ndarray, shape (N_SEMANTIC + N_PICTORIAL,)
+        Of the pictures that define the axes, along each of them; infinite where they do not define it.
     """
-    values, groups = np.unique(np.asarray(concepts), return_inverse=True)
-    one_hot = np.eye(len(values))[:, groups]
-    means = one_hot @ embeddings / one_hot.sum(axis=1, keepdims=True)
-    semantic = _axes(means - means.mean(axis=0), N_SEMANTIC)
-    residual = embeddings - means[groups]
-    pictorial = _axes(residual - residual @ semantic @ semantic.T, N_PICTORIAL)
-    axes = np.concatenate([semantic, pictorial], axis=1)
-    projected = embeddings @ axes
-    deviation = projected.std(axis=0)
-    deviation[deviation < 1e-6] = np.inf
-    return ((shown @ axes - projected.mean(axis=0)) / deviation).astype(np.float32)
+
+    axes: _Floats
+    mean: _Floats
+    deviation: _Floats
+
+    @classmethod
+    def fit(cls, embeddings: _Floats, concepts: Sequence[int] | NDArray[np.int64]) -> PictureAxes:
+        """Return the axes that pictures define.
+
+        Parameters
+        ----------
+        embeddings : ndarray, shape (n_pictures, n_dims)
+            Unit norm.
+        concepts : sequence of int, length n_pictures
+            Which concept each of them shows.
+        """
+        values, groups = np.unique(np.asarray(concepts), return_inverse=True)
+        one_hot = np.eye(len(values))[:, groups]
+        means = one_hot @ embeddings / one_hot.sum(axis=1, keepdims=True)
+        semantic = _axes(means - means.mean(axis=0), N_SEMANTIC)
+        residual = embeddings - means[groups]
+        pictorial = _axes(residual - residual @ semantic @ semantic.T, N_PICTORIAL)
+        axes = np.concatenate([semantic, pictorial], axis=1)
+        projected = embeddings @ axes
+        deviation = projected.std(axis=0)
+        deviation[deviation < 1e-6] = np.inf
+        return cls(axes, projected.mean(axis=0), deviation)
+
+    def describe(self, shown: _Floats) -> NDArray[np.float32]:
+        """Return the features of pictures, shape (n_shown, n_features), from embeddings, shape (n_shown, n_dims).
+
+        The pictures that define the axes have variance 1 on each; what they do not define is zero.
+        """
+        return ((shown @ self.axes - self.mean) / self.deviation).astype(np.float32)
 
 
 def _axes(data: _Floats, n_axes: int) -> _Floats:

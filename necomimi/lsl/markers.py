@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 
 from necomimi.errors import StreamLostError, StreamNotFoundError
-from necomimi.lsl import MarkerInlet, describe, find_stream
 from necomimi.records import StreamInfo
 
-from .search import StreamChoice, finder, search
+from .choosing import StreamChoice, finder, search
+from .finding import find_stream
+from .headers import describe
+from .inlets import MarkerInlet
 
 __all__ = ["MarkerReader"]
 
@@ -29,6 +31,7 @@ RETRY_S = 0.2
 class MarkerReader(threading.Thread):
     """Read a marker stream, where asking for the clock's offset may block.
 
+    Opened before it is started, it follows the device that it found; else it waits for one, however long that takes.
     Markers are rare, so their absence says nothing. A sender that hangs, or whose machine lost its power, is noticed as
     it no longer answers on the network; another instance of the same source_id then takes its place.
 
@@ -50,6 +53,11 @@ class MarkerReader(threading.Thread):
     def open(self, timeout: float, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Find the stream, waiting up to `timeout` seconds, and open it; raises as `find_stream` and inlets do."""
         self._take_up(MarkerInlet(find_stream(finder(self._choice), timeout, should_stop)))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a stream is being read."""
+        return self._inlet is not None
 
     @property
     def info(self) -> StreamInfo:
@@ -119,9 +127,8 @@ class MarkerReader(threading.Thread):
         self._warn(warning)
 
     def _reopen(self) -> None:
-        """Wait for another instance of the stream."""
-        assert self._info is not None
-        choice = self._choice.again(self._info)
+        """Wait for the stream, or for another instance of the one that was lost."""
+        choice = self._choice if self._info is None else self._choice.again(self._info)
         handle = search(choice, lambda info: False, self._stopping, lambda found: self._warn(f"markers: {found}"))
         if handle is None:
             return

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from necomimi.offline.forward import N_TIMES, Waves, draw_delays, lead_field, picture_features, visual_cortex
+from necomimi.simulated_cortex import N_TIMES, PictureAxes, Waves, draw_delays, lead_field, visual_cortex
 from necomimi.things_eeg2 import RAW_CH_NAMES
 
 EEG_NAMES = RAW_CH_NAMES[:-1]
@@ -43,7 +43,7 @@ def test_features_are_standardised_and_the_first_tell_concepts_apart() -> None:
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(100), 3)
     embeddings = rng.normal(size=(100, 128))[groups] + 0.5 * rng.normal(size=(300, 128))
-    features = picture_features(embeddings, groups, embeddings)
+    features = PictureAxes.fit(embeddings, groups).describe(embeddings)
     np.testing.assert_allclose(features.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(features.std(axis=0), 1, atol=1e-4)
     means = features.reshape(100, 3, -1).mean(axis=1)
@@ -52,7 +52,7 @@ def test_features_are_standardised_and_the_first_tell_concepts_apart() -> None:
 
 def test_axes_that_few_pictures_cannot_define_are_zero() -> None:
     embeddings = np.random.default_rng(0).normal(size=(4, 32))
-    features = picture_features(embeddings, [0, 1, 2, 3], embeddings)
+    features = PictureAxes.fit(embeddings, [0, 1, 2, 3]).describe(embeddings)
     assert np.isfinite(features).all()
     assert np.count_nonzero(features.any(axis=0)) == 3
 
