@@ -23,6 +23,7 @@ from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 from necomimi import __version__
 from necomimi.errors import ConfigError, StreamNotFoundError
 from necomimi.lsl import MarkerOutlet, local_clock
+from necomimi.markers import PRESENTER_NAME
 from necomimi.picture_folder import picture_files, picture_label, picture_markers
 from necomimi.sequence import CATCH, Paradigm, choose_pictures, draw_sequences
 
@@ -33,11 +34,10 @@ from .presenter_pages import Pages
 from .presenter_window import open_stage
 from .stage import Corner, Diode, Stage
 
-__all__ = ["STREAM_NAME", "Run", "Screen", "measure_timing", "present", "source_id"]
+__all__ = ["Run", "Screen", "measure_timing", "present", "source_id"]
 
 logger = logging.getLogger(__name__)
 
-STREAM_NAME = "necomimi-present"
 WATCH_MS = 50
 LISTEN_S = 0.1
 
@@ -122,7 +122,7 @@ def source_id() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name
         user = "user"
-    return f"{STREAM_NAME}-{socket.gethostname()}-{user}"
+    return f"{PRESENTER_NAME}-{socket.gethostname()}-{user}"
 
 
 def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
@@ -143,13 +143,13 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
     pictures = {
         i: Picture(file=files[i], concept=picture_label(paths[i], run.folder), marker=markers[i]) for i in chosen
     }
-    outlet = MarkerOutlet(STREAM_NAME, source_id())
+    outlet = MarkerOutlet(PRESENTER_NAME, source_id())
     with _told_to_end() as told:
         if run.wait_s and not _is_heard(outlet, run.wait_s, told):
             raise StreamNotFoundError(
-                f"nobody has listened to the markers ({STREAM_NAME!r}) for {run.wait_s:g} s",
+                f"nobody has listened to the markers ({PRESENTER_NAME!r}) for {run.wait_s:g} s",
                 "a recorder, or a decoder",
-                f"start it, with the marker stream {STREAM_NAME!r} chosen, then present",
+                f"start it, with the marker stream {PRESENTER_NAME!r} chosen, then present",
             )
         log = None if run.log is None else EventsLog(run.log, _facts(run, paradigm, screen))
         stage = None
@@ -289,7 +289,7 @@ def _told_to_end() -> Iterator[threading.Event]:
 
 def _is_heard(outlet: MarkerOutlet, seconds: float, told: threading.Event) -> bool:
     """Wait until somebody listens to the markers."""
-    logger.info("waiting for somebody who listens to %r", STREAM_NAME)
+    logger.info("waiting for somebody who listens to %r", PRESENTER_NAME)
     end = time.monotonic() + seconds
     while not outlet.have_consumers():
         if told.is_set() or time.monotonic() > end:

@@ -6,10 +6,11 @@ break, a key. Such markers begin with a prefix of their own; live and in recordi
 
 from __future__ import annotations
 
-__all__ = ["OUR_SOURCE_IDS", "PRESENTER_PREFIX", "REPLAY_PREFIX", "is_control"]
+__all__ = ["OUR_SOURCE_IDS", "PRESENTER_NAME", "PRESENTER_PREFIX", "REPLAY_PREFIX", "is_control"]
 
 REPLAY_PREFIX = "replay/"
 PRESENTER_PREFIX = "present/"
+PRESENTER_NAME = "necomimi-present"  # of the presenter's marker stream
 OUR_SOURCE_IDS = ("necomimi-decisions", "necomimi-similarities")  # what a decoder said is no stimulus
 
 

@@ -17,18 +17,17 @@ import psutil
 from numpy.typing import NDArray
 
 from necomimi.errors import ChannelMismatchError, DatasetError
-from necomimi.markers import is_control
+from necomimi.markers import OUR_SOURCE_IDS, is_control
 from necomimi.montage import match_channels, volts_per_unit
 from necomimi.recordings import Recording
 from necomimi.records import StreamInfo
 from necomimi.stamps import place_events
 from necomimi.xdf_chunks import VALUE_BYTES, Contents, XDFStream, read_contents, whole_chunks
 
-__all__ = ["OUR_SOURCE_IDS", "open_xdf"]
+__all__ = ["open_xdf"]
 
 logger = logging.getLogger(__name__)
 
-OUR_SOURCE_IDS = ("necomimi-decisions", "necomimi-similarities")  # what a decoder said is no stimulus
 STEP_NAMES = ("baseline", "resample", "whiten")
 MAX_LABEL_CHARS = 1024
 MAX_MARKERS = 5_000_000

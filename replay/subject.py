@@ -18,6 +18,7 @@ from necomimi.console import console, progress
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 from necomimi.lsl import EEGOutlet, MarkerReader, StreamChoice, local_clock
+from necomimi.markers import PRESENTER_NAME
 from necomimi.simulated_cortex import SFREQ, visual_cortex
 from necomimi.simulated_noise import Noise
 from necomimi.simulated_person import EEG_NAMES, load_axes, person_seeds
@@ -29,7 +30,7 @@ from .watcher import Watcher
 __all__ = ["DELAY_S", "PRESENTER", "Amplifier", "Subject", "is_subject", "open_subject", "pictures_of", "play_subject"]
 
 PREFIX = "subject:"
-PRESENTER = StreamChoice(type="Markers", name="necomimi-present")
+PRESENTER = StreamChoice(type="Markers", name=PRESENTER_NAME)
 DELAY_S = 0.15  # from a sample's stamp until it leaves, as in an amplifier; markers arrive meanwhile
 ENDLESS = 2**40  # samples: 35 years
 MAX_SNR, MAX_SESSION = 100.0, 99
@@ -199,13 +200,19 @@ def play_subject(amplifier: Amplifier, name: str | None, chunk: int, should_stop
         f"{timeline.description}; bad channel: {amplifier.bad_channel or 'none'}\n"
         f"{len(timeline.ch_names)} channels at {timeline.sfreq:g} Hz, {chunk} sample(s) a packet, "
         f"{DELAY_S * 1e3:g} ms after their stamps\n"
-        f"LSL stream {info.name!r} (EEG) is in reach; it answers the markers of the stream with {wanted}",
+        f"LSL stream {info.name!r} (EEG) is in reach; once somebody listens, it answers the markers of {wanted}",
         markup=False,
         soft_wrap=True,
     )
-    reader = MarkerReader(choice)
-    watcher = amplifier.watch(EEGOutlet(info), reader.take)
-    reader.start()
+    outlet, reader = EEGOutlet(info), MarkerReader(choice)
+
+    def take() -> tuple[tuple[str, float], ...]:
+        # Not before: a presenter that waits for a recorder must not take the person for one.
+        if reader.ident is None and outlet.have_consumers():
+            reader.start()
+        return reader.take()
+
+    watcher = amplifier.watch(outlet, take)
     try:
         with progress() as bar:
             task = bar.add_task("replay", total=None)

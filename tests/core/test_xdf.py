@@ -12,6 +12,7 @@ import pytest
 
 from necomimi import xdf
 from necomimi.errors import DatasetError, NecomimiError
+from necomimi.markers import OUR_SOURCE_IDS
 from necomimi.offline.cutting import Window
 from necomimi.offline.recorded import preprocess_recording
 from necomimi.realtime.outlets import DECISIONS_SOURCE_ID
@@ -289,7 +290,7 @@ def test_our_own_decisions_and_our_programs_words_are_no_stimuli(control: str, t
     silent = write(tmp_path / "silent.xdf", even(), [T0 + 2], labels=[control], extra=ours)
     with pytest.raises(DatasetError, match="has no markers"):
         open_recording(silent)
-    assert DECISIONS_SOURCE_ID in xdf.OUR_SOURCE_IDS
+    assert DECISIONS_SOURCE_ID in OUR_SOURCE_IDS
 
 
 def test_markers_around_the_signal_are_kept_and_far_ones_are_not(tmp_path: Path) -> None:
