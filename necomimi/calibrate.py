@@ -6,21 +6,29 @@ killed goes on when the same command is given again.
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from necomimi.checkpoint import read_config
 from necomimi.console import console
 from necomimi.errors import ConfigError
 from necomimi.markers import PRESENTER_PREFIX
+from necomimi.montage import canonical_name
 from necomimi.picture_folder import picture_files
 from necomimi.programs import ProgramError, Programs, free_port, has_display, private_session, run_step
 from necomimi.rehearsal import Rehearsal
 from necomimi.sequence import Paradigm, draw_sequences
+from necomimi.spaces import Space
 
 __all__ = ["Plan", "command", "expected_minutes"]
 
@@ -32,8 +40,9 @@ PRESENTER, END = "necomimi-present", f"{PRESENTER_PREFIX}end"  # the presenter's
 POLL_S = 0.1
 # A rehearsal is short: its person has a strong signal and no need of long breaks.
 REHEARSED_PICTURES, REHEARSED_REPETITIONS = 120, 3
-REHEARSED_BREAK_S, REHEARSED_SNR = 0.5, 6.0
+REHEARSED_BREAK_S, REHEARSED_SNR = 0.5, 8.0
 N_STEPS = 6
+DECODER_VERSION = 1  # of the directories that --from reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +59,8 @@ class Plan:
         How often each of them is presented.
     seed : int
         Of the order, and of the training.
-    embedder : str
-        As ``necomimi embed --model`` has it.
+    embed : list of str
+        Options of ``necomimi embed``: those of the decoder to fine-tune, where there is one.
     base : str
         The decoder to fine-tune; "" for fresh weights.
     folds : int
@@ -64,7 +73,7 @@ class Plan:
     limit: int
     repetitions: int
     seed: int
-    embedder: str
+    embed: list[str]
     base: str
     folds: int
     rehearse: bool
@@ -89,6 +98,19 @@ class Plan:
                 )
         out.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+
+
+def _embedding(model: str | None, base: Path | None) -> list[str]:
+    """Return the options of ``necomimi embed`` that lead to the space of the decoder to fine-tune, or as asked for."""
+    if base is None:
+        return ["--model", model or "embedded"]
+    fields = read_config(base, "decoder", DECODER_VERSION)
+    space = Space.parse(str(fields.get("base_space") or fields.get("space")))
+    own = space.model if space.model.startswith("open_clip:") else "embedded"
+    if model not in (None, own):
+        raise ConfigError(f"--model {model} with --from {base}", f"{own}, or no such option", "it is the decoder's own")
+    layer = [] if space.layer is None else ["--layer", str(space.layer)]
+    return ["--model", own, *layer, "--levels", ",".join(map(str, space.levels))]
 
 
 def expected_minutes(n_pictures: int, repetitions: int, *, rehearse: bool = False) -> float:
@@ -162,9 +184,38 @@ def check_signal(session: _Session) -> list[str]:
         words = f"{found['n_good']} of {found['n_channels']} channels are good" if found else "no signal was judged"
         bad = f"; bad: {', '.join(found['bad'])}" if found else ""
         raise ProgramError(f"the signal is not ready: {words}{bad}", remedy="mend the cap, or --skip-signal")
+    _require_channels(session.plan.base, [channel["name"] for channel in found["channels"]])
     if found["bad"]:
         console.print(f"  bad: {', '.join(found['bad'])}", markup=False)
     return [str(name) for name in found["bad"]]
+
+
+def _require_channels(base: str, names: Sequence[str]) -> None:
+    """Make sure, before anybody looks at pictures for it, that a decoder can be fine-tuned with this cap.
+
+    Raises
+    ------
+    ProgramError
+        The decoder wants channels that the stream has not.
+    """
+    if not base:
+        return
+    wanted = read_config(Path(base), "decoder", DECODER_VERSION)["preprocessing"]["ch_names"]
+    there = {canonical_name(name) for name in names}
+    if missing := [name for name in wanted if canonical_name(name) not in there]:
+        raise ProgramError(
+            f"the cap lacks {len(missing)} of the {len(wanted)} channels of {base}: {', '.join(missing)}",
+            remedy="another cap, or a calibration without --from under another --out",
+        )
+
+
+@contextmanager
+def _step(title: str) -> Iterator[None]:
+    """Name the step in what goes wrong within it."""
+    try:
+        yield
+    except ProgramError as error:
+        raise ProgramError(f"{title}: {error.found}", error.expected, error.remedy) from error
 
 
 def record(session: _Session, shown: Path) -> Path:
@@ -177,15 +228,14 @@ def record(session: _Session, shown: Path) -> Path:
         return recording
     console.print(title, markup=False)
     partial = _fresh(session.out / "presentation.partial")
-    with session.programs("presentation") as programs:
+    log = partial / "presentation_events.tsv"
+    with _step(title), session.programs("presentation") as programs:
         recorder = programs.start(
             "record", "record", partial / recording.name, *session.eeg, "--markers-name", PRESENTER,
             "--timeout", STREAM_TIMEOUT_S, "--until", END,
         )  # fmt: skip
         session.person(programs)
-        presenter = session.presenter(
-            programs, shown, plan.repetitions, partial / "presentation_events.tsv", "--limit", plan.limit
-        )
+        presenter = session.presenter(programs, shown, plan.repetitions, log, "--limit", plan.limit)
         while presenter.poll() is None:
             programs.check()
             time.sleep(POLL_S)
@@ -196,21 +246,30 @@ def record(session: _Session, shown: Path) -> Path:
         programs.finish("record")
         if plan.rehearse:
             programs.finish("person")
+    n_wanted = plan.repetitions * min(plan.limit, len(picture_files(shown)))
+    if (n_shown := _count_shown(log)) < n_wanted:
+        console.print(
+            f"  ended early: {n_shown} of {n_wanted} pictures were shown, and these are taken", style="yellow"
+        )
     partial.rename(made)
     return recording
 
 
 def _fresh(folder: Path) -> Path:
-    """Return a new folder of this name; one that a broken presentation left is kept under another."""
-    number = 1
-    while folder.exists():
-        kept = folder.with_name(f"presentation.broken-{number}")
-        if not kept.exists():
-            folder.rename(kept)
-            console.print(f"  an earlier presentation did not come to its end: {kept}", markup=False)
-        number += 1
+    """Return a new folder of this name; what a broken presentation has recorded is kept under another."""
+    if folder.is_dir() and any(folder.glob("*.xdf")):
+        kept = next(path for i in count(1) if not (path := folder.with_name(f"presentation.broken-{i}")).exists())
+        folder.rename(kept)
+        console.print(f"  an earlier presentation did not come to its end: {kept}", markup=False)
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def _count_shown(log: Path) -> int:
+    """Return how many times a picture was shown, by the presenter's log."""
+    with log.open(encoding="utf-8", newline="") as file:
+        return sum(row["trial_type"] == "stimulus" for row in csv.DictReader(file, delimiter="\t"))
 
 
 def make_decoder(session: _Session, recording: Path, bads: list[str]) -> tuple[Path, dict[str, Any]]:
@@ -242,12 +301,13 @@ def prove(session: _Session, rehearsal: Rehearsal, decoder: Path, seconds: float
     gallery, made = session.out / "gallery-live", session.out / "live.json"
     run_step(
         "rehearsal: embedding the pictures kept for the proof", gallery,
-        "embed", rehearsal.live, gallery, "--model", session.plan.embedder,
+        "embed", rehearsal.live, gallery, *session.plan.embed,
     )  # fmt: skip
     log = session.out / "logs" / "live" / "decisions.jsonl"
     if not made.exists():
-        console.print(f"rehearsal: decoding live for about {seconds:g} s")
-        with session.programs("live") as programs:
+        title = f"rehearsal: decoding live for about {seconds:g} s"
+        console.print(title)
+        with _step(title), session.programs("live") as programs:
             events = log.with_name("live_events.tsv")
             for old in (log, events, events.with_suffix(".json")):
                 old.unlink(missing_ok=True)
@@ -291,7 +351,7 @@ def run(session: _Session, live_seconds: float, *, skip_signal: bool) -> None:
         markup=False,
     )
     gallery = out / "gallery"
-    run_step(f"1/{N_STEPS} embedding the pictures", gallery, "embed", shown, gallery, "--model", plan.embedder)
+    run_step(f"1/{N_STEPS} embedding the pictures", gallery, "embed", shown, gallery, *plan.embed)
     bads = [] if skip_signal else check_signal(session)
     decoder, judged = make_decoder(session, record(session, shown), bads)
     live = None if rehearsal is None else prove(session, rehearsal, decoder, live_seconds)
@@ -315,9 +375,10 @@ def command(
         int | None, typer.Option(min=1, help=f"How often each picture is shown; {REPETITIONS} by default.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the order, of the training and, rehearsing, of the person.")] = 0,
-    embedder: Annotated[str, typer.Option("--model", help="As of necomimi embed: embedded, or open_clip:...")] = (
-        "embedded"
-    ),
+    model: Annotated[
+        str | None,
+        typer.Option(help="Embedder of the pictures, as of necomimi embed; by default --from's, or embedded."),
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Parts of the pictures, each tested by an encoder without it.")] = 5,
     eeg_name: Annotated[str | None, typer.Option(help="Name of the EEG stream, where there are several.")] = None,
     skip_signal: Annotated[bool, typer.Option("--skip-signal", help="Do not check the electrodes first.")] = False,
@@ -340,14 +401,12 @@ def command(
         raise ConfigError("--headless without --rehearse", "a person, who has to see the pictures", "leave one out")
     if not (headless or has_display()):
         raise ConfigError("there is no display", "a graphical session", "--rehearse --headless needs none")
-    if base is not None and not (base / "config.json").is_file():
-        raise ConfigError(f"--from {base}", "a decoder directory (necomimi train encoder)")
     plan = Plan(
         pictures="" if pictures is None else str(pictures.absolute()),
         limit=limit or (REHEARSED_PICTURES if rehearse else PICTURES),
         repetitions=repetitions or (REHEARSED_REPETITIONS if rehearse else REPETITIONS),
         seed=seed,
-        embedder=embedder,
+        embed=_embedding(model, base),
         base="" if base is None else str(base.absolute()),
         folds=folds,
         rehearse=rehearse,

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from necomimi import xdf
 from necomimi.errors import DatasetError, NecomimiError
 from necomimi.markers import OUR_SOURCE_IDS
 from necomimi.offline.cutting import Window
