@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from necomimi.calibration import N_BINS, Reliability
+from necomimi.reliability import N_BINS, Reliability
 from necomimi.intervals import wilson
 
 __all__ = ["TOP_K", "Accuracy", "Repetitions", "Score"]

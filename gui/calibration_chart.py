@@ -6,7 +6,7 @@ from typing import Any
 
 from pyqtgraph.Qt import QtCore
 
-from necomimi.calibration import N_BINS, Reliability
+from necomimi.reliability import N_BINS, Reliability
 from necomimi.intervals import wilson
 
 from .chart import AXIS_WIDTH, Chart, fitting

@@ -29,7 +29,7 @@ from necomimi.prior import Prior
 if TYPE_CHECKING:
     from necomimi.decoder import Decoder
 
-__all__ = ["read_decoder", "write_decoder", "write_prior"]
+__all__ = ["read_decoder", "read_preprocessing", "write_decoder", "write_prior"]
 
 VERSION = 1
 PRIOR_VERSION = 1
@@ -114,6 +114,12 @@ def read_decoder(path: Path) -> dict[str, Any]:
         "gallery": Gallery.load(path / "gallery") if (path / "gallery").is_dir() else None,
         "prior": _read_prior(path / "prior") if (path / "prior").is_dir() else None,
     }
+
+
+def read_preprocessing(path: Path) -> Preprocessor:
+    """Return what a decoder directory does to its epochs, without the rest of it."""
+    config = read_config(path, "decoder", VERSION)
+    return Preprocessor.from_config(config.get("preprocessing", {}), path / "preprocessing.safetensors")
 
 
 def _read_prior(path: Path) -> Prior:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +17,7 @@ from necomimi.cache import user_cache
 from necomimi.console import console, output
 from necomimi.errors import NecomimiError
 from necomimi.intervals import wilson
-from necomimi.programs import Programs
+from necomimi.programs import Programs, free_port, has_display, private_session, run_step
 
 __all__ = ["command", "default_cache", "prepare", "summarise"]
 
@@ -40,62 +36,23 @@ def default_cache() -> Path:
     return user_cache() / f"demo-{__version__}-{CACHE_VERSION}"
 
 
-def _run_step(title: str, made: Path, *arguments: object) -> None:
-    """Run one program in the foreground unless what it makes is there; its progress shows as it goes."""
-    if made.exists():
-        console.print(f"{title}: kept from an earlier run")
-        return
-    console.print(title)
-    started = time.monotonic()
-    status = subprocess.run([sys.executable, "-m", "necomimi", *map(str, arguments)], check=False).returncode
-    if status < 0 or status == 130:
-        raise KeyboardInterrupt
-    if status:
-        raise DemoError(
-            f"`necomimi {' '.join(map(str, arguments))}` ended with status {status}", remedy="see its message above"
-        )
-    console.print(f"  {time.monotonic() - started:.0f} s")
-
-
 def prepare(cache: Path) -> Path:
     """Simulate, embed, preprocess, train and fit, as far as it is not done; return the decoder directory."""
     subject, epochs, decoder = cache / "subject", cache / "epochs", cache / "decoder"
     galleries = {split: cache / f"gallery-{split}" for split in ("training", "test")}
     cache.mkdir(parents=True, exist_ok=True)
-    _run_step("1/5 simulating a subject", subject, "simulate", subject, "--preset", "demo")
+    run_step("1/5 simulating a subject", subject, "simulate", subject, "--preset", "demo")
     for split, gallery in galleries.items():
         pictures = subject / "image_set" / f"{split}_images"
-        _run_step(f"2/5 embedding the {split} pictures", gallery, "embed", pictures, gallery)
-    _run_step("3/5 preprocessing", epochs, "preprocess", subject, epochs)
-    _run_step(
+        run_step(f"2/5 embedding the {split} pictures", gallery, "embed", pictures, gallery)
+    run_step("3/5 preprocessing", epochs, "preprocess", subject, epochs)
+    run_step(
         "4/5 training the encoder", decoder, "train", "encoder", epochs, decoder, "--encoder", ENCODER, "--single",
         "--gallery", galleries["training"], "--test-gallery", galleries["test"],
     )  # fmt: skip
     prior = decoder / "prior"
-    _run_step("5/5 fitting the prior", prior, "train", "prior", decoder, epochs, "--gallery", galleries["training"])
+    run_step("5/5 fitting the prior", prior, "train", "prior", decoder, epochs, "--gallery", galleries["training"])
     return decoder
-
-
-def _has_display() -> bool:
-    """Return whether a window can be opened."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _environment(out: Path) -> dict[str, str]:
-    """Return what gives the live programs an LSL session of their own, unless this process has one already."""
-    if "LSLAPICFG" in os.environ:
-        return {}
-    from necomimi.lsl import write_loopback_config
-
-    return {"LSLAPICFG": str(write_loopback_config(out / "lsl_api.cfg", f"necomimi-demo-{os.getpid()}"))}
 
 
 def _read_decisions(path: Path) -> list[dict[str, Any]]:
@@ -108,11 +65,11 @@ def _read_decisions(path: Path) -> list[dict[str, Any]]:
 
 def run_live(cache: Path, decoder: Path, out: Path, seconds: float, windowed: bool, started: float) -> float:
     """Replay, decode and show for `seconds`; return seconds from `started` to the first decision."""
-    log, feed = out / "decisions.jsonl", f"tcp://127.0.0.1:{_free_port()}"
+    log, feed = out / "decisions.jsonl", f"tcp://127.0.0.1:{free_port()}"
     screenshot = out / "viewer.png"
     for old in (log, screenshot):
         old.unlink(missing_ok=True)
-    with Programs(out, _environment(out)) as programs:
+    with Programs(out, private_session(out, "necomimi-demo")) as programs:
         programs.start("replay", "replay", cache / "subject", "--split", "test", "--loop", "--wait", READY_TIMEOUT_S)
         programs.start(
             "decode", "decode", decoder, "--log", log, "--feed", feed, "--timeout", READY_TIMEOUT_S,
@@ -214,7 +171,7 @@ def command(
     """
     started = time.monotonic()
     windowed = not headless
-    if windowed and not _has_display():
+    if windowed and not has_display():
         console.print("no display here: going headless")
         windowed = False
     cache = cache or default_cache()

@@ -96,9 +96,10 @@ class EpochSet:
                 data[rows[part][chosen]] += block[chosen]
             release_pages(self.data)
         data /= counts[:, None, None].astype(np.float32)
-        return self._rows(first, data)
+        return self.rows(first, data)
 
-    def _rows(self, rows: NDArray[np.int64], data: NDArray[np.float32]) -> EpochSet:
+    def rows(self, rows: NDArray[np.int64], data: NDArray[np.float32]) -> EpochSet:
+        """Return some epochs, with these data in place of theirs."""
         return replace(
             self,
             data=data,
@@ -126,6 +127,10 @@ class Epochs:
         Whose they are, for example "sub-01"; "" where that is not known.
     transductive : bool
         Whether the whitening has seen the test epochs.
+    whiten : str
+        How the noise was whitened, as `necomimi preprocess --whiten` calls it; "" where somebody else did it.
+    bads : tuple of str
+        Channels that were interpolated from the others.
     """
 
     train: EpochSet
@@ -135,6 +140,8 @@ class Epochs:
     path: Path
     subject: str = ""
     transductive: bool = False
+    whiten: str = ""
+    bads: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path | str) -> Epochs:
@@ -161,6 +168,8 @@ class Epochs:
             path=path,
             subject=str(config.get("subject", "")),
             transductive=config.get("transductive") is True,
+            whiten=str(config.get("whiten", "")),
+            bads=tuple(str(name) for name in config.get("bads", ())),
         )
 
 

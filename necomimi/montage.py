@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from necomimi.errors import ChannelMismatchError
+from necomimi.errors import ChannelMismatchError, ConfigError
 from necomimi.records import StreamInfo
 
-__all__ = ["ChannelMap", "canonical_name", "match_channels", "needs_samples", "volts_per_unit"]
+__all__ = ["ChannelMap", "canonical_name", "match_channels", "needs_samples", "repair_matrix", "volts_per_unit"]
 
 # Old 10-20 names and the ones that replaced them.
 ALIASES = {"t3": "t7", "t4": "t8", "t5": "p7", "t6": "p8"}
@@ -177,6 +177,38 @@ def needs_samples(info: StreamInfo, ch_names: Sequence[str]) -> bool:
     places = _places(info)
     units = info.units or ("",) * len(info.ch_names)
     return any(not units[i].strip() for name in ch_names for i in places.get(canonical_name(name), []))
+
+
+def repair_matrix(ch_names: Sequence[str], bads: Sequence[str]) -> NDArray[np.float64]:
+    """Return the matrix that puts what the other channels say in the place of bad ones (spherical splines).
+
+    Parameters
+    ----------
+    ch_names : sequence of str
+        Of the 10-05 system.
+    bads : sequence of str
+        Some of them.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_channels, n_channels)
+        ``matrix @ data`` is `data` where a channel is good; a bad one counts nowhere.
+
+    Raises
+    ------
+    ConfigError
+        A bad channel is none of `ch_names`.
+    ChannelMismatchError
+        Too few channels remain, or none near enough.
+    """
+    places = {canonical_name(name): i for i, name in enumerate(ch_names)}
+    unknown = [name for name in bads if canonical_name(name) not in places]
+    if unknown:
+        raise ConfigError(f"bad channel {', '.join(unknown)}", f"some of {', '.join(ch_names)}")
+    matrix = np.eye(len(ch_names))
+    if rows := sorted({places[canonical_name(name)] for name in bads}):
+        matrix[rows] = _interpolation(tuple(ch_names), tuple(rows))
+    return matrix
 
 
 def _places(info: StreamInfo) -> dict[str, list[int]]:

@@ -4,19 +4,105 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+from necomimi.console import console
 from necomimi.errors import NecomimiError
 
-__all__ = ["ProgramError", "Programs"]
+__all__ = ["ProgramError", "Programs", "free_port", "has_display", "private_session", "run_step"]
 
 
 class ProgramError(NecomimiError):
     """A program that was started here failed."""
+
+
+def run_step(
+    title: str,
+    made: Path,
+    *arguments: object,
+    answer: bool = False,
+    statuses: tuple[int, ...] = (0,),
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run one program of this package in the foreground unless what it makes is there; its progress shows as it goes.
+
+    Parameters
+    ----------
+    title : str
+        Said before it begins.
+    made : Path
+        What it makes, whole or not at all.
+    *arguments
+        Of ``necomimi``.
+    answer : bool
+        What it makes is what it prints: `made` is the file for that.
+    statuses : tuple of int
+        Those with which it has not failed.
+    environment : mapping of str to str, optional
+        Added to this process's own.
+
+    Raises
+    ------
+    ProgramError
+        It failed.
+    """
+    if made.exists():
+        console.print(f"{title}: kept from an earlier run", markup=False)
+        return
+    console.print(title, markup=False)
+    started = time.monotonic()
+    partial = made.with_name(f"{made.name}.partial")
+    with ExitStack() as stack:
+        out = stack.enter_context(partial.open("wb")) if answer else None
+        command = [sys.executable, "-m", "necomimi", *map(str, arguments)]
+        status = subprocess.run(command, stdout=out, env={**os.environ, **(environment or {})}, check=False).returncode
+    if status < 0 or status == 130:
+        raise KeyboardInterrupt
+    if status not in statuses:
+        raise ProgramError(
+            f"`necomimi {' '.join(map(str, arguments))}` ended with status {status}", remedy="see its message above"
+        )
+    if answer:
+        partial.replace(made)
+    console.print(f"  {time.monotonic() - started:.0f} s")
+
+
+def has_display() -> bool:
+    """Return whether a window can be opened."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def private_session(folder: Path, name: str) -> dict[str, str]:
+    """Return the environment that gives programs an LSL session of their own, unless this process has one already.
+
+    Parameters
+    ----------
+    folder : Path
+        Where LSL's configuration file goes.
+    name : str
+        Of the session; this process's number is added.
+    """
+    if "LSLAPICFG" in os.environ:
+        return {}
+    from necomimi.lsl import write_loopback_config
+
+    return {"LSLAPICFG": str(write_loopback_config(folder / "lsl_api.cfg", f"{name}-{os.getpid()}"))}
 
 
 class Programs:

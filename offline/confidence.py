@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from necomimi.calibration import N_BINS, bins_of, calibration_error
+from necomimi.reliability import N_BINS, bins_of, calibration_error
 
 from .scoring import interval_of
 

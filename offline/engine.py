@@ -17,6 +17,7 @@ from necomimi.gallery import Gallery
 
 from .calibration import Calibration, calibrate
 from .distributed import joined
+from .fine_tuning import Base
 from .holdout import hold_out_blocks, hold_out_concepts
 from .logbook import Logbook
 from .objective import Judge
@@ -45,9 +46,11 @@ class TrainResult:
     best_validation, last_validation : dict
         What validation said of either.
     best_epoch : int
-        The pass that was chosen, from 1.
+        The pass that was chosen, from 1; 0 for what it started from.
     n_ways : int
         Concepts that validation chose from.
+    start : dict
+        What validation said before the first pass, where that started from another decoder; else empty.
     """
 
     decoder: Decoder
@@ -56,6 +59,7 @@ class TrainResult:
     last_validation: dict[str, float]
     best_epoch: int
     n_ways: int
+    start: dict[str, float]
 
 
 def train_encoder(
@@ -64,6 +68,7 @@ def train_encoder(
     settings: TrainSettings,
     *,
     search: Gallery | None = None,
+    base: Base | None = None,
     on_epoch: Callable[[TrainStep], None] = lambda step: None,
     folder: Path | None = None,
 ) -> TrainResult:
@@ -85,6 +90,8 @@ def train_encoder(
     settings : TrainSettings
     search : Gallery, optional
         What the decoder searches; the training gallery where absent.
+    base : Base, optional
+        The decoder to start from, in place of fresh weights.
     on_epoch : callable
         Called after each pass.
     folder : Path, optional
@@ -96,14 +103,19 @@ def train_encoder(
     DatasetError
         An epoch's picture is not in the gallery, or nothing can be held out.
     ConfigError
-        The settings, or the epochs of several people, do not fit each other.
+        The settings, the epochs of several people, or the decoder to start from do not fit each other.
     """
     pictures = any(gallery.files)
+    settings = settings if base is None else base.settle(settings)
     given = [epochs] if isinstance(epochs, Epochs) else list(epochs)
     seen = any(any(one.train.pictures) for one in given)
     people = pool(given, average=seen and (settings.average is None or settings.average))
     targets = np.concatenate([find_targets(part, gallery) for part in people.parts])
     concepts = [gallery.labels[item] for item in targets]
+    start = None
+    if base is not None:
+        base.require_fit(people.preprocessor, gallery)
+        start = base.weights([one.subject for one in given])
     settings = settings.resolved(len(targets), len(set(concepts)), pictures=pictures, levels=gallery.levels is not None)
     if settings.encoder.startswith(BRAINDECODE):  # some of its models want to know the rate, and all take it
         options = {"sfreq": people.preprocessor.sfreq, **settings.options}
@@ -119,13 +131,14 @@ def train_encoder(
         processes = stack.enter_context(joined(choose_device(settings.device)))
         stack.enter_context(seeded(settings.seed))
         data = [part.data for part in people.parts]
-        trainer = Trainer(data, targets, gallery, settings, earliest_sample(people.preprocessor), processes)
+        trainer = Trainer(data, targets, gallery, settings, earliest_sample(people.preprocessor), processes, start)
         learner, files = trainer.learner, dict[str, RunFile]()
         book: Logbook | None = None
         if folder is not None:
             goals = [gallery.embeddings] if gallery.levels is None else [gallery.embeddings, gallery.levels]
             made = (settings.model_dump(exclude={"device", "wandb"}), processes.size)
-            key = processes.once(lambda: fingerprint(made, arrays=[*data, targets, train, held, *goals]))
+            first = [tensor.reshape(-1).numpy() for part in (start or {}).values() for tensor in part.values()]
+            key = processes.once(lambda: fingerprint(made, arrays=[*data, targets, train, held, *goals, *first]))
             files = {name: RunFile(folder / f"{name}.run", key) for name in ("fit", "refit")}
             if processes.rank == 0:
                 book = stack.enter_context(closing(Logbook(folder / "logs", settings)))
@@ -150,14 +163,16 @@ def train_encoder(
         "n_validation": len(held),
         "refit_on_all": not pictures,
         "val_concepts": sorted({concepts[row] for row in held}) if pictures else [],
+        "train_concepts": sorted({concepts[row] for row in (train if pictures else range(len(targets)))}),
         "n_ways": judge.n_ways,
         "best_epoch": fit.epoch,
-        "best": fit.history[fit.epoch - 1],
+        "best": fit.found,
         "last": fit.history[-1],
         "history": fit.history,
         "truncated": bool(settings.truncation),
         "calibration": calibration.facts,
         "source": "; ".join(dict.fromkeys(one.source for one in given)),
+        **({} if base is None else {"base": {**base.facts, "validation": fit.start}}),
     }
     return TrainResult(
         decoder=Decoder(
@@ -177,10 +192,11 @@ def train_encoder(
             device=learner.device,
         ),
         last=chosen.last,
-        best_validation=fit.history[fit.epoch - 1],
+        best_validation=fit.found,
         last_validation=fit.history[-1],
         best_epoch=fit.epoch,
         n_ways=judge.n_ways,
+        start=fit.start,
     )
 
 

@@ -17,6 +17,7 @@ from necomimi.errors import ConfigError
 from necomimi.report import require_folders
 
 from .decisions import judge_decisions
+from .folds import validate_again
 from .judgement import judge_decoder, judge_scores, judge_windows
 from .long_format import write_csv
 from .score_files import load_scores
@@ -199,6 +200,12 @@ def command(
     scores: Annotated[Path | None, typer.Option(help="Judge this .npy score matrix instead of a decoder.")] = None,
     targets: Annotated[Path | None, typer.Option(help="With --scores: column of each query's target.")] = None,
     decisions: Annotated[Path | None, typer.Option(help="Judge the log of a live session instead.")] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--cross-validate", metavar="K", min=2, help="Train K times as DECODER was, without a K-th of the concepts."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write every figure to this CSV file, one a line.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report with plots to this HTML file.")] = None,
@@ -208,6 +215,7 @@ def command(
     k-way figures are exact expectations over all sets of distractors. Ties are broken at random, in expectation.
     Repetitions are averaged before encoding, or after it with --evidence. ECE is the expected calibration error.
     The way to the figures is checked each time; where a check fails, it is named and the exit status is 1.
+    With --cross-validate the training epochs are judged: each concept by an encoder that never saw it.
 
     Example: necomimi evaluate decoder epochs --repetitions 1,4,all
     """
@@ -220,6 +228,12 @@ def command(
             "a decoder and epochs to judge",
         )
     require_folders(csv, report)
+    if folds is not None:
+        others = (evidence, windows, sure, transductive, categories, scores, decisions, csv, report, repetitions)
+        if decoder is None or epochs is None or any(option not in (None, False) for option in others):
+            raise ConfigError("--cross-validate", "DECODER, EPOCHS and, beside them, --gallery, --device and --json")
+        validate_again(decoder, epochs, gallery, folds, device, as_json=as_json)
+        return
     if decisions is not None:
         found = judge_decisions(decisions, sure)
         result = {"decisions": str(decisions), **found}

@@ -17,6 +17,7 @@ from necomimi.encoders import Encoder, build
 from necomimi.gallery import Gallery
 
 from .distributed import own_device
+from .fine_tuning import has_people
 from .objective import Judge, fit_temperature, info_nce
 from .run import Weights
 from .settings import TrainSettings
@@ -47,9 +48,20 @@ class Learner:
     gallery : Gallery
     settings : TrainSettings
         Resolved.
+    start : Weights, optional
+        What to begin with; fresh weights where absent.
     """
 
-    def __init__(self, n_chans: int, n_times: int, n_people: int, gallery: Gallery, settings: TrainSettings) -> None:
+    def __init__(
+        self,
+        n_chans: int,
+        n_times: int,
+        n_people: int,
+        gallery: Gallery,
+        settings: TrainSettings,
+        start: Weights | None = None,
+    ) -> None:
+        self.start = start
         self.settings = settings
         self.device = own_device(choose_device(settings.device))
         self.pictures = any(gallery.files)
@@ -59,6 +71,7 @@ class Learner:
             "n_times": n_times,
             "n_outputs": gallery.n_dims,
             **({"n_subjects": n_people} if n_people > 1 else {}),
+            **({"personal_layer": True} if n_people == 1 and start is not None and has_people(start) else {}),
             **settings.options,
         }
         self.embeddings = torch.tensor(gallery.embeddings, device=self.device)
@@ -85,12 +98,15 @@ class Learner:
         return cast(ImageAdapter, self.modules["adapter"]) if "adapter" in self.modules else None
 
     def begin(self) -> None:
-        """Draw fresh weights; embeddings start near the mean of their targets."""
+        """Take the weights to begin with, or draw fresh ones, whose embeddings start near the mean of their targets."""
         torch.manual_seed(self.settings.seed)
         self.modules = nn.ModuleDict({"encoder": build(**self.config)})
         if self.levels is not None:
             self.modules["adapter"] = ImageAdapter(self.levels.shape[1], self.levels.shape[2])
         self.modules.to(self.device)
+        if self.start is not None:
+            self.load(self.start)
+            return
         center = self.targets(torch.arange(len(self.embeddings))).mean(dim=0)
         with torch.no_grad():
             self.encoder.output_bias.add_(START_NORM * F.normalize(center, dim=0))

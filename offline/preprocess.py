@@ -10,6 +10,8 @@ import typer
 
 from necomimi.console import console
 from necomimi.errors import ConfigError, DatasetError, NecomimiError
+from necomimi.gallery import Gallery
+from necomimi.preprocessing import Preprocessor
 from necomimi.things_eeg2 import is_raw_root, preprocessed_path, subjects
 
 from .cutting import DEFAULT_WINDOW, Window
@@ -78,6 +80,15 @@ def _job(source: Path, window: Window, whiten: Whiten, published: bool) -> tuple
     )
 
 
+def _preprocessing_of(decoder: Path, window: Window) -> Preprocessor:
+    """Return what a decoder does to its epochs."""
+    if window != DEFAULT_WINDOW:
+        raise ConfigError("options of the window with --like", "one or the other")
+    from necomimi.decoder_files import read_preprocessing  # and torch with it
+
+    return read_preprocessing(decoder)
+
+
 def command(
     source: Annotated[
         Path, typer.Argument(metavar="RAW", help="The folder of THINGS-EEG2 or THINGS-MEG, or a recording file.")
@@ -103,6 +114,16 @@ def command(
     test_from: Annotated[
         float | None, typer.Option(help="Recording: events from this second on are the test set.")
     ] = None,
+    gallery: Annotated[
+        Path | None, typer.Option(help="Recording: the gallery of the pictures that its events name.")
+    ] = None,
+    bad: Annotated[
+        str | None, typer.Option(metavar="CHANNELS", help="Recording: channels to interpolate, such as Fp1,T8.")
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="DECODER", help="Recording: with the channels, window and rate of this decoder."),
+    ] = None,
 ) -> None:
     """Cut, resample and whiten recordings into an epochs directory; after a break the same command goes on.
 
@@ -112,10 +133,17 @@ def command(
         raise ConfigError(f"--whiten {whiten!r}", ", ".join(WHITEN))
     window = Window(tmin=tmin, tmax=tmax, start=start, sfreq=sfreq, baseline=baseline)
     if not source.is_dir():
-        preprocess_recording(source, out, window=window, whiten=whiten, test_from=test_from)
+        pictures = None if gallery is None else Gallery.load(gallery, thumbnails=False)
+        bads = [name.strip() for name in (bad or "").split(",") if name.strip()]
+        preprocess_recording(
+            source, out, window=window, whiten=whiten, test_from=test_from, gallery=pictures, bads=bads,
+            like=None if like is None else _preprocessing_of(like, window),
+        )  # fmt: skip
         return
     if test_from is not None:
         raise ConfigError("--test-from is for recordings", "THINGS-EEG2 and THINGS-MEG have their own test sets")
+    if gallery is not None or bad is not None or like is not None:
+        raise ConfigError("--gallery, --bad or --like with a data set", "a recording file, or no such option")
     job, found = _job(source, window, whiten, published)
     numbers = found if subject == "all" else numbers_in(subject)
     if not numbers:

@@ -15,6 +15,7 @@ from .disturbance import Disturber
 
 __all__ = ["Run", "Weights"]
 
+KEPT = ("done", "history", "best", "epoch", "merit", "start")
 Weights = dict[str, dict[str, Tensor]]  # state dicts by module: "encoder" and, where there is one, "adapter"
 
 
@@ -38,9 +39,11 @@ class Run:
     best : dict
         The chosen weights so far.
     epoch : int
-        Their pass, from 1.
+        Their pass, from 1; 0 for those it started from.
     merit : float
         The highest figure by which passes are compared.
+    start : dict
+        Validation before the first pass, where that started from somebody's weights.
     """
 
     modules: nn.ModuleDict
@@ -53,6 +56,7 @@ class Run:
     best: Weights = field(default_factory=dict)
     epoch: int = 0
     merit: float = -np.inf
+    start: dict[str, float] = field(default_factory=dict)
 
     def weights(self) -> Weights:
         """Return a copy of the present weights."""
@@ -69,7 +73,7 @@ class Run:
             "schedule": self.schedule.state_dict(),
             "generators": [generator.get_state() for generator in self._generators()],
             "random": processes.collect(random_state(device)),
-            **{name: getattr(self, name) for name in ("done", "history", "best", "epoch", "merit")},
+            **{name: getattr(self, name) for name in KEPT},
         }
 
     def restore(self, state: dict[str, Any], processes: Processes, device: torch.device) -> None:
@@ -81,7 +85,7 @@ class Run:
         for generator, drawn in zip(self._generators(), state["generators"], strict=True):
             generator.set_state(drawn)
         set_random_state(state["random"][processes.rank], device)
-        for name in ("done", "history", "best", "epoch", "merit"):
+        for name in KEPT:
             setattr(self, name, state[name])
 
     def _generators(self) -> list[torch.Generator]:

@@ -17,6 +17,7 @@ from necomimi.gallery import Gallery
 
 from .distributed import is_first_process
 from .engine import TrainResult, TrainSettings, TrainStep, train_encoder
+from .fine_tuning import Base
 from .train_generator import generator
 from .train_prior import prior
 
@@ -80,15 +81,19 @@ def galleries_for(
 
 
 def _report(result: TrainResult, decoder: Path) -> None:
-    """Print what validation says of the chosen weights, and of the last ones beside them."""
-    rows = (("best", result.best_epoch, result.best_validation), ("last", None, result.last_validation))
+    """Print what validation says of the chosen weights, and of the first and last ones beside them."""
+    rows = (
+        ("start", None, result.start),
+        ("best", result.best_epoch, result.best_validation),
+        ("last", None, result.last_validation),
+    )
     for name, epoch, validation in rows:
         if not validation:
             continue
         figures = [f"top-1 {validation['top1']:.1%}"]
         figures += [f"top-5 {validation['top5']:.1%}"] if result.n_ways > 5 else []
         figures += [f"AUC {validation['auc']:.3f}"] if "auc" in validation else []
-        which = f" (pass {epoch})" if epoch else ""
+        which = "" if epoch is None else f" (pass {epoch})"
         console.print(
             f"validation, {name}{which}: {', '.join(figures)} of {result.n_ways}; chance {1 / result.n_ways:.1%}"
         )
@@ -108,6 +113,10 @@ def encoder(
         ),
     ],
     name: Annotated[str | None, typer.Option("--encoder", help="Which encoder; multiblur by default.")] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DECODER", help="Start from this decoder: fewer passes, a lower learning rate."),
+    ] = None,
     gallery: Annotated[Path | None, typer.Option(help="Gallery of the training pictures.")] = None,
     test_gallery: Annotated[
         Path | None, typer.Option(help="Gallery that the decoder searches; the training gallery by default.")
@@ -144,8 +153,9 @@ def encoder(
 ) -> None:
     """Train an encoder and save it, with its preprocessing and gallery, as a decoder directory.
 
-    With several EPOCHS, one encoder learns from all these people, with a layer of its own for each. A training that was
-    killed goes on when the same command is given again. Curves: tensorboard --logdir DECODER.training
+    With several EPOCHS, one encoder learns from all these people, with a layer of its own for each. With --from, an
+    encoder that has learned from other people learns from one more. A training that was killed goes on when the same
+    command is given again. Curves: tensorboard --logdir DECODER.training
 
     Example: necomimi train encoder epochs decoder --gallery training-gallery --test-gallery test-gallery
     """
@@ -174,6 +184,9 @@ def encoder(
     )
     people = [Epochs.load(path) for path in sources]
     training, search = galleries_for(people, gallery, test_gallery)
+    start = None if base is None else Base.load(base)
+    if start is not None:
+        settings = start.settle(settings)
     first = is_first_process()
     with progress() as bar:
         task = bar.add_task("train", total=settings.epochs, visible=first)
@@ -185,7 +198,7 @@ def encoder(
             bar.update(task, completed=step.done, total=step.total, description=f"train: loss {step.loss:.3f}{found}")
 
         folder = decoder.with_name(f"{decoder.name}.training")
-        result = train_encoder(people, training, settings, search=search, on_epoch=show, folder=folder)
+        result = train_encoder(people, training, settings, search=search, base=start, on_epoch=show, folder=folder)
     if not first:
         return
     result.decoder.save(decoder)

@@ -88,15 +88,23 @@ class Fit:
     best, last : dict
         Weights of the chosen and of the last pass: state dicts by module, "encoder" and, where there is one, "adapter".
     epoch : int
-        The chosen pass, from 1.
+        The chosen pass, from 1; 0 where none was better than what it started from.
     history : list of dict
         Loss and validation of each pass.
+    start : dict
+        Validation before the first pass, where that started from somebody's weights; else empty.
     """
 
     best: Weights
     last: Weights
     epoch: int
     history: list[dict[str, float]]
+    start: dict[str, float]
+
+    @property
+    def found(self) -> dict[str, float]:
+        """What validation said of the chosen weights."""
+        return self.history[self.epoch - 1] if self.epoch else self.start
 
 
 Report = Callable[[TrainStep], None]
@@ -118,6 +126,8 @@ class Trainer:
         Fewest samples that truncation leaves of an epoch.
     processes : Processes
         Those that train together.
+    start : Weights, optional
+        What every training begins with; fresh weights where absent.
 
     Raises
     ------
@@ -133,6 +143,7 @@ class Trainer:
         settings: TrainSettings,
         earliest: int = 1,
         processes: Processes = ALONE,
+        start: Weights | None = None,
     ) -> None:
         parts = [data] if isinstance(data, np.ndarray) else list(data)
         self.settings = settings
@@ -143,7 +154,7 @@ class Trainer:
             )
         self.earliest = earliest
         self.processes = processes
-        self.learner = Learner(parts[0].shape[1], parts[0].shape[2], len(parts), gallery, settings)
+        self.learner = Learner(parts[0].shape[1], parts[0].shape[2], len(parts), gallery, settings, start)
         self.device = self.learner.device
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -160,10 +171,11 @@ class Trainer:
         report: Report,
         file: RunFile | None = None,
     ) -> Fit:
-        """Train on `rows` from fresh weights, and choose the pass that is best on the held-out rows.
+        """Train on `rows`, and choose the pass that is best on the held-out rows.
 
         Pictures: the highest sum of top-1 and top-5. Labels: the calibrated log loss; as a few hundred trials tell
-        passes apart poorly, the latest pass within one standard error of the best.
+        passes apart poorly, the latest pass within one standard error of the best. Weights that it started from count
+        as a pass 0.
 
         Parameters
         ----------
@@ -178,26 +190,33 @@ class Trainer:
         """
         total = self.settings.epochs * (1 if self.learner.pictures else 2)
 
-        def after_pass(run: Run, step: TrainStep) -> None:
+        def validate(run: Run) -> dict[str, float]:
             found, merit, margin = self.processes.once(
                 lambda: self.learner.judge(judge, self.learner.embed(self.data, held))
             )
-            run.history.append({"loss": step.loss, **found})
             if merit >= run.merit - margin:
                 run.best, run.epoch, run.merit = run.weights(), run.done, max(merit, run.merit)
+            return found
+
+        def after_pass(run: Run, step: TrainStep) -> None:
+            found = validate(run)
+            run.history.append({"loss": step.loss, **found})
             report(replace(step, total=total, validation=found))
 
-        return self._train(rows, after_pass, file)
+        def before(run: Run) -> None:
+            run.start = validate(run)
+
+        return self._train(rows, after_pass, file, before if self.learner.start is not None else None)
 
     def refit(self, rows: NDArray[np.int64], epoch: int, report: Report, file: RunFile | None = None) -> Fit:
-        """Train on `rows` from fresh weights, and keep the pass that was chosen before.
+        """Train on `rows` from the beginning, and keep the pass that was chosen before.
 
         Parameters
         ----------
         rows : ndarray of int
             Row numbers of training epochs.
         epoch : int
-            The pass to keep, from 1.
+            The pass to keep, from 1; 0 for what it started from.
         report, file
             As for `fit`; the passes are counted on.
         """
@@ -209,16 +228,25 @@ class Trainer:
                 run.best, run.epoch = run.weights(), epoch
             report(replace(step, done=n + run.done, total=2 * n))
 
-        return self._train(rows, after_pass, file)
+        def before(run: Run) -> None:
+            run.best = run.weights()
+
+        return self._train(rows, after_pass, file, None if epoch else before)
 
     def _train(
-        self, rows: NDArray[np.int64], after_pass: Callable[[Run, TrainStep], None], file: RunFile | None
+        self,
+        rows: NDArray[np.int64],
+        after_pass: Callable[[Run, TrainStep], None],
+        file: RunFile | None,
+        before: Callable[[Run], None] | None,
     ) -> Fit:
-        """Run all passes from fresh weights, or those that a killed run has left."""
+        """Run all passes from the beginning, or those that a killed run has left."""
         run = self._begin(len(rows))
         kept = self.processes.once(lambda: file.load() if file else None)
         if kept is not None:
             run.restore(kept, self.processes, self.device)
+        elif before is not None:
+            before(run)
         with compiled(self.learner.encoder, wanted=self.settings.compile) as encoder:
             while run.done < self.settings.epochs:
                 after_pass(run, self._pass(run, encoder, torch.from_numpy(rows)))
@@ -226,7 +254,7 @@ class Trainer:
                     state = run.state(self.processes, self.device)
                     if self.processes.rank == 0:
                         file.save(state)
-        return Fit(best=run.best, last=run.weights(), epoch=run.epoch, history=run.history)
+        return Fit(best=run.best, last=run.weights(), epoch=run.epoch, history=run.history, start=run.start)
 
     def _begin(self, n_rows: int) -> Run:
         """Return a run before its first pass."""

@@ -19,11 +19,12 @@ from rich.progress import Progress, TaskID
 from necomimi.console import console, progress
 from necomimi.epochs import EpochsWriter, Trial
 from necomimi.errors import ConfigError, DatasetError
+from necomimi.montage import repair_matrix
 from necomimi.preprocessing import Preprocessor, ledoit_wolf, whitening_matrix
 
 from .cutting import MICROVOLTS, Part
 
-__all__ = ["WHITEN", "Whiten", "write_epochs"]
+__all__ = ["WHITEN", "Whiten", "noise_whitening", "write_epochs"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def write_epochs(
     source: str,
     subject: str = "",
     scale: float = MICROVOLTS,
+    bads: Sequence[str] = (),
     key: Mapping[str, Any] | None = None,
 ) -> Preprocessor:
     """Make an epochs directory.
@@ -69,6 +71,8 @@ def write_epochs(
         For example "sub-01".
     scale : float
         What the signals were multiplied by before they came here.
+    bads : sequence of str
+        Channels to interpolate from the others. That is part of the spatial matrix, so a live decoder does it too.
     key : dict, optional
         Everything that decides what is written, as JSON can hold it: what a killed run with the same key has
         done is kept.
@@ -78,7 +82,8 @@ def write_epochs(
     Preprocessor
         With its spatial matrix: what a live decoder will apply.
     """
-    parts = [part for part in parts if len(part.rows)]
+    repair = repair_matrix(preprocessor.ch_names, bads)
+    parts = [part if not bads else _repaired(part, repair) for part in parts if len(part.rows)]
     splits = {split: rows for split, rows in trials.items() if rows}
     transductive = whiten == "transductive"
     if transductive:
@@ -96,16 +101,22 @@ def write_epochs(
         task = bar.add_task("preprocess", total=2 * sum(len(part.rows) for part in parts))
         run = _Run(parts, stores, notes, bar, task, n, need_test=transductive)
         covariances = run.cut()
-        matrix, by_session = _matrices(covariances, whiten)
+        matrix, by_session = noise_whitening(covariances, whiten)
         run.whiten([by_session.get(part.session, matrix) for part in parts])
-        fitted = replace(preprocessor, spatial=(matrix * scale).astype(np.float32))
-        writer.finish(fitted, source, subject=subject, transductive=transductive, whiten=whiten)
+        fitted = replace(preprocessor, spatial=(scale * matrix @ repair).astype(np.float32))
+        writer.finish(fitted, source, subject=subject, transductive=transductive, whiten=whiten, bads=list(bads))
     counts = ", ".join(f"{len(rows)} {split}" for split, rows in splits.items())
     console.print(f"{out}: {counts} epochs of {shape[0]} channels x {shape[1]} samples at {fitted.sfreq:g} Hz")
     return fitted
 
 
-def _matrices(
+def _repaired(part: Part, repair: NDArray[np.float64]) -> Part:
+    """Return a part whose bad channels are interpolated when it is cut."""
+    matrix = repair.astype(np.float32)
+    return replace(part, cut=lambda block: matrix @ part.cut(block))
+
+
+def noise_whitening(
     covariances: Mapping[tuple[str, int], NDArray[np.float64]], whiten: Whiten
 ) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
     """Return the whitening of all sessions together, and of each session where they differ."""

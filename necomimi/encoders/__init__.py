@@ -8,7 +8,7 @@ from necomimi.errors import ConfigError
 from necomimi.plugins import find_plugin, plugin_names
 
 from .atms import ATMS
-from .base import Encoder
+from .base import Encoder, SubjectLayers
 from .braindecode import PREFIX, BraindecodeEncoder
 from .multiblur import MultiBlur
 from .muse import MUSE
@@ -33,7 +33,9 @@ def names() -> tuple[str, ...]:
     return (*_ENCODERS, *(name for name in plugin_names("encoders") if name not in _ENCODERS))
 
 
-def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: Any) -> Encoder:
+def build(
+    name: str, *, n_chans: int, n_times: int, n_outputs: int, personal_layer: bool = False, **kwargs: Any
+) -> Encoder:
     """Build an encoder with fresh weights.
 
     Parameters
@@ -45,6 +47,8 @@ def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: An
         Channels and samples of an epoch.
     n_outputs : int
         Dimensions of the embedding.
+    personal_layer : bool
+        A layer along time for a single person too, as somebody has who was added to several others.
     **kwargs
         Options of that encoder, JSON values, as a decoder's ``config.json`` stores them; of all encoders
         ``n_subjects``, the people it learns from (1).
@@ -59,9 +63,16 @@ def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: An
     ConfigError
         If the name or an option is unknown, or the epoch is too short for the encoder.
     """
+    encoder = _build(name, n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
+    if personal_layer and encoder.subject_wise_linear is None:
+        encoder.subject_wise_linear = SubjectLayers(n_times, 1)
+    return encoder
+
+
+def _build(name: str, **kwargs: Any) -> Encoder:
+    """Build an encoder as it is for so many people."""
     if name.startswith(PREFIX):
-        model = name.removeprefix(PREFIX)
-        return BraindecodeEncoder(model, n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
+        return BraindecodeEncoder(name.removeprefix(PREFIX), **kwargs)
     make = _ENCODERS.get(name) or find_plugin("encoders", name)
     if make is None:
         raise ConfigError(
@@ -70,9 +81,10 @@ def build(name: str, *, n_chans: int, n_times: int, n_outputs: int, **kwargs: An
             "an encoder of another package must be installed too",
         )
     try:
-        encoder = make(n_chans=n_chans, n_times=n_times, n_outputs=n_outputs, **kwargs)
+        encoder = make(**kwargs)
     except TypeError as error:
-        raise ConfigError(f"encoder {name!r} was given options {sorted(kwargs)}: {error}") from error
+        options = sorted(set(kwargs) - {"n_chans", "n_times", "n_outputs"})
+        raise ConfigError(f"encoder {name!r} was given options {options}: {error}") from error
     if not isinstance(encoder, Encoder):
         raise ConfigError(f"encoder {name!r} is a {type(encoder).__name__}", "a subclass of necomimi.encoders.Encoder")
     return encoder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from necomimi.programs import ProgramError, Programs
+from necomimi.programs import ProgramError, Programs, run_step
 
 
 def wait_until_said(programs: Programs, name: str, words: str) -> None:
@@ -47,3 +47,22 @@ def test_none_outlives_the_with_block(tmp_path: Path) -> None:
     with Programs(tmp_path) as programs:
         process = serve(programs)
     assert process.poll() is not None
+
+
+def test_a_step_is_taken_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made = tmp_path / "keys.json"
+    for _ in range(2):
+        run_step("1/1 asking", made, "--version", answer=True)
+    said = capfd.readouterr().err
+    assert said.count("1/1 asking") == 2
+    assert said.count("kept from an earlier run") == 1
+    assert made.read_text().startswith("necomimi ")
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+
+
+def test_a_step_that_fails_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match=r"`necomimi embed nowhere .*ended with status 2"):
+        run_step("embedding", tmp_path / "gallery", "embed", "nowhere", tmp_path / "gallery", answer=True)
+    assert not (tmp_path / "gallery").exists()
+    run_step("embedding", tmp_path / "gallery", "embed", "nowhere", "x", answer=True, statuses=(0, 2))
+    assert (tmp_path / "gallery").read_text() == ""
