@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from necomimi.reliability import N_BINS, Reliability
 from necomimi.intervals import wilson
+from necomimi.reliability import N_BINS, Reliability
 
 __all__ = ["TOP_K", "Accuracy", "Repetitions", "Score"]
 

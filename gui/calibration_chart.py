@@ -6,8 +6,8 @@ from typing import Any
 
 from pyqtgraph.Qt import QtCore
 
-from necomimi.reliability import N_BINS, Reliability
 from necomimi.intervals import wilson
+from necomimi.reliability import N_BINS, Reliability
 
 from .chart import AXIS_WIDTH, Chart, fitting
 from .language import tr
