@@ -46,7 +46,7 @@ SLOW_S = 0.2  # the header and the latency strip need no more than five frames a
 DWELL_S = 0.6  # an answer stays at least this long: five a second could not be read
 PICTURE_WAIT_S = 1.0  # an event with a picture stays this long while no newer one has one
 BESIDE = 0.74  # side of two painted pictures beside the one that was shown
-WIDE = 1440  # pixels of a window that has room for the head
+WIDE = 1520  # pixels of a window that has room for the head
 RIGHT_SHARE = 0.45  # of the window, at most, that the right column takes for the sake of pictures
 NO_PICTURES: Mapping[str, GeneratedImage] = {}
 
@@ -88,7 +88,7 @@ class ViewerWindow(Shell):
         self._shown_at = -DWELL_S
         self._is_past = False  # whether what is on show has been chosen from the last decisions
         self._before: tuple[Any, Any] = (self.windowState(), None)  # and focus, before the exhibition
-        self.resize(1440, 900)
+        self.resize(1520, 920)
 
         self.header = HeaderView(state, theme)
         self.traces = TraceView(state, theme)
@@ -119,7 +119,7 @@ class ViewerWindow(Shell):
         All borders are movable. The exhibition lies behind.
         """
         horizontal, vertical = QtCore.Qt.Orientation.Horizontal, QtCore.Qt.Orientation.Vertical
-        below = splitter("below", horizontal, (self.latency, self.head), (576, 330))
+        below = splitter("below", horizontal, (self.latency, self.head), (640, 320))
         left = splitter("left", vertical, (self.traces, below, self.filmstrip), (500, 180, 152))
         pair = splitter("pair", horizontal, (self.image, self.imagined), (1, 1))
         right = splitter("right", vertical, (pair, self.retrieval, self.accuracy), (296, 340, 180))
