@@ -99,8 +99,8 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
     with told_to_end() as told:
         if run.wait_s and not _is_heard(outlet, run.wait_s, told):
             raise StreamNotFoundError(
-                f"nobody has listened to the markers ({STREAM_NAME!r}) for {run.wait_s:g} s",
-                "a recorder, or a decoder",
+                f"nobody listens to the markers ({STREAM_NAME!r})",
+                f"a recorder, or a decoder, within {run.wait_s:g} s",
                 f"start it, with the marker stream {STREAM_NAME!r} chosen, then present",
             )
         stage, log = None, None
@@ -110,11 +110,7 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
             stage = screen.open()
             log = None if run.log is None else EventsLog(run.log, _facts(run, paradigm, screen))
             pages = Pages(*stage.pixels(), screen.size, screen.background, run.target)
-            stage.upload(BLANK, pages.blank())
-            stage.upload(CATCH, pages.target())
-            stage.upload(INSTRUCTION, pages.instruction(paradigm.catch, run.auto))
-            stage.upload(END, pages.end())
-            images = _Images(stage, pages, paths, sequences, paradigm.long_break_every, run.auto)
+            images = _Images(stage, pages, paths, sequences, paradigm, run.auto)
             show = Presentation(
                 *(sequences, pictures, paradigm),
                 nominal_hz=stage.nominal_hz,
@@ -151,12 +147,16 @@ class _Images:
         pages: Pages,
         paths: list[Path],
         sequences: tuple[tuple[int, ...], ...],
-        long_break_every: int,
+        paradigm: Paradigm,
         auto: bool,
     ) -> None:
         self._stage, self._pages, self._paths, self._sequences = stage, pages, paths, sequences
-        self._every, self._auto = long_break_every, auto
+        self._every, self._auto = paradigm.long_break_every, auto
         self._held: set[int] = set()
+        stage.upload(BLANK, pages.blank())
+        stage.upload(CATCH, pages.target())
+        stage.upload(INSTRUCTION, pages.instruction(paradigm.catch, auto))
+        stage.upload(END, pages.end())
 
     def load(self, number: int) -> Iterator[None]:
         """Prepare sequence `number`, from 0, picture by picture, and the page of the break after it."""

@@ -237,7 +237,7 @@ def test_a_screen_that_is_not_there(folder: Path, tmp_path: Path) -> None:
     [
         ([], {}, "no PICTURES"),
         (["--test-timing"], {"QT_QPA_PLATFORM": "", "DISPLAY": "", "WAYLAND_DISPLAY": ""}, "--offscreen to rehearse"),
-        (["{folder}", "--wait", "0.2"], {}, "nobody has listened to the markers"),
+        (["{folder}", "--wait", "0.2"], {}, "nobody listens to the markers"),
     ],
 )
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is always a display")
