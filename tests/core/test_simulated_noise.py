@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -108,3 +110,23 @@ def test_an_occasional_session_has_one_bad_channel() -> None:
     data = record(bad[0], 5000)
     worst = np.diff(data, axis=1).std(axis=1).argmax()
     assert EEG_NAMES[worst] == bad[0].bad_channel
+
+
+def test_endless_noise_is_that_of_a_recording_but_for_its_blinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_blinks = np.concatenate(list(itertools.islice(make().endless(), 2)), axis=1)
+    monkeypatch.setattr(module, "BLINKS_PER_S", 0.0)
+    quiet = list(itertools.islice(make().endless(), 2))
+    assert [block.shape for block in quiet] == [(63, BLOCK)] * 2
+    np.testing.assert_array_equal(np.concatenate(quiet, axis=1), record(make(), 2 * BLOCK))
+    assert np.abs(with_blinks - np.concatenate(quiet, axis=1)).max() > 50e-6
+
+
+def test_an_endless_blink_goes_on_in_the_next_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 256)  # shorter than a blink
+    monkeypatch.setattr(module, "BLINKS_PER_S", 2.0)
+    blinks = np.concatenate(list(itertools.islice(make().endless(), 40)), axis=1)
+    monkeypatch.setattr(module, "BLINKS_PER_S", 0.0)
+    blinks -= np.concatenate(list(itertools.islice(make().endless(), 40)), axis=1)
+    course = np.abs(blinks).max(axis=0)
+    assert course.max() > 50e-6
+    assert np.abs(np.diff(course)).max() < 0.03 * course.max()  # none breaks off
