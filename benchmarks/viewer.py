@@ -4,6 +4,9 @@ The window runs in this process as `necomimi view` would run it (offscreen unles
 decoder in another. A frame is one turn of the draw timer with all painting that follows from it. For comparison, the
 same EEG is drawn in the same run as polylines by pyqtgraph, decimated to the lowest and highest value per pixel.
 
+With --minutes the window is then watched for longer, and by how much its memory has grown is told; under xvfb-run with
+QT_QPA_PLATFORM=xcb it is drawn on a real display.
+
 Example: python benchmarks/viewer.py --seconds 10 --json
 """
 
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +88,20 @@ def polyline_ms(window: ViewerWindow, n_frames: int = 60) -> float:
     return float(np.median(times[5:]))
 
 
+def growth_mib(process: psutil.Process, minutes: float, wait: Callable[[float], None]) -> float:
+    """Return by how many MiB the memory of a process has grown after some minutes; a fifth of them are a warm-up."""
+    wait(0.2 * 60 * minutes)
+    before = process.memory_info().rss
+    wait(0.8 * 60 * minutes)
+    return (process.memory_info().rss - before) / 2**20
+
+
 def measure(
-    n_channels: int, sfreq: float, seconds: float, folder: Path, size: int, is_filtered: bool
+    n_channels: int, sfreq: float, seconds: float, folder: Path, size: int, is_filtered: bool, minutes: float = 0.0
 ) -> dict[str, Any]:
     """Run a decoder and a window for a warm-up and `seconds`, and return the figures; pictures of `size` pixels."""
-    command = [sys.executable, str(SYNTHETIC), "--feed", "tcp://127.0.0.1:*", "--seconds", "600"]
+    limit = 600 + 60 * minutes
+    command = [sys.executable, str(SYNTHETIC), "--feed", "tcp://127.0.0.1:*", "--seconds", f"{limit:g}"]
     command += ["--channels", str(n_channels), "--sfreq", str(sfreq), "--make-gallery", str(folder)]
     command += ["--generator", "made up", "--size", str(size)] if size else []
     decoder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -105,15 +118,20 @@ def measure(
         window.start()
         process = psutil.Process()
         loop = QtCore.QEventLoop()
-        QtCore.QTimer.singleShot(round(1000 * (WINDOW_S + 2)), loop.quit)  # the window fills
-        loop.exec()
+
+        def wait(wait_s: float) -> None:
+            QtCore.QTimer.singleShot(round(1000 * wait_s), loop.quit)
+            loop.exec()
+
+        wait(WINDOW_S + 2)  # the window fills
         window.frames_ms.clear()
         cpu, start = sum(process.cpu_times()[:2]), time.perf_counter()
-        QtCore.QTimer.singleShot(round(1000 * seconds), loop.quit)
-        loop.exec()
+        wait(seconds)
         wall = time.perf_counter() - start
         cpu = sum(process.cpu_times()[:2]) - cpu
         frames = np.array(window.frames_ms)
+        rss = process.memory_info().rss
+        growth = growth_mib(process, minutes, wait) if minutes else None
         window.close()
         p50, p95 = np.percentile(frames, [50, 95])
         polyline = polyline_ms(window)
@@ -131,7 +149,8 @@ def measure(
         "cpu_percent": round(100 * cpu / wall, 1),
         "frame_ms": {"p50": round(p50, 2), "p95": round(p95, 2)},
         "polyline_ms": round(polyline, 2),
-        "rss_mib": round(process.memory_info().rss / 2**20),
+        "rss_mib": round(rss / 2**20),
+        "rss_growth_mib": None if growth is None else round(growth, 1),
     }
 
 
@@ -142,13 +161,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--pictures", type=int, default=0, help="pixels of painted pictures, 20 a second; 0 for none")
     parser.add_argument("--filters", action="store_true", help="show the EEG against its average, 1-40 Hz, notch 50 Hz")
+    parser.add_argument("--minutes", type=float, default=0.0, help="watch the memory for so long; 0 for not at all")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     application = QtWidgets.QApplication(["viewer"])
     with tempfile.TemporaryDirectory() as folder:
         application.processEvents()
         gallery = Path(folder) / "gallery"
-        figures = measure(options.channels, options.sfreq, options.seconds, gallery, options.pictures, options.filters)
+        figures = measure(
+            options.channels,
+            options.sfreq,
+            options.seconds,
+            gallery,
+            options.pictures,
+            options.filters,
+            options.minutes,
+        )
     if options.json:
         print(json.dumps(figures))
         return
@@ -161,6 +189,9 @@ def main() -> None:
     print(f"share of a core   {figures['cpu_percent']} %")
     print(f"frame             p50 {figures['frame_ms']['p50']} ms, p95 {figures['frame_ms']['p95']} ms (all views)")
     print(f"as polylines      p50 {figures['polyline_ms']} ms (the traces alone, pyqtgraph)")
+    print(f"memory            {figures['rss_mib']} MiB")
+    if options.minutes:
+        print(f"growth            {figures['rss_growth_mib']} MiB in {0.8 * options.minutes:g} min")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class KeysView(QtWidgets.QWidget):
         self.theme = theme
         self.sections: Sequence[KeySection] = ()
         self._before: Any = None  # what had the focus
+        parent.installEventFilter(self)
         self.setFocusPolicy(QtCore.Qt.FocusPolicy.StrongFocus)
         self.hide()
 
@@ -62,7 +63,6 @@ class KeysView(QtWidgets.QWidget):
         """Show sections of keys."""
         self.sections = [section for section in sections if section.keys]
         self.setAccessibleName(tr("Keys"))
-        self.setGeometry(self.parentWidget().rect())
         if not self.isVisible():
             self._before = QtWidgets.QApplication.focusWidget()
         self.show()
@@ -74,6 +74,12 @@ class KeysView(QtWidgets.QWidget):
         self.hide()
         if self._before is not None:
             self._before.setFocus()
+
+    def eventFilter(self, parent: Any, event: Any) -> bool:
+        """Stay as large as the parent."""
+        if event.type() == QtCore.QEvent.Type.Resize:
+            self.setGeometry(parent.rect())
+        return False
 
     def keyPressEvent(self, event: Any) -> None:
         """Leave on Esc; no other key reaches what lies below."""

@@ -199,7 +199,9 @@ class Menus:
         dialog.setAcceptMode(QtWidgets.QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(ending)
         dialog.selectFile(f"necomimi-{datetime.now():%Y%m%d-%H%M%S}.{ending}")
-        return Path(dialog.selectedFiles()[0]) if dialog.exec() else None
+        accepted = dialog.exec()
+        dialog.deleteLater()
+        return Path(dialog.selectedFiles()[0]) if accepted else None
 
     def _save(self, path: Path, write: Callable[[Path], None]) -> None:
         """Write a file, and say whether that went well."""

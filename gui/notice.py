@@ -32,6 +32,7 @@ class Notice(QtWidgets.QWidget):
         self._role = "text"
         self._timer = QtCore.QTimer(self, interval=SHOWN_MS, singleShot=True, timeout=self.hide)
         self.hide()
+        parent.installEventFilter(self)
 
     def set_theme(self, theme: Theme) -> None:
         """Change the colours."""
@@ -54,6 +55,12 @@ class Notice(QtWidgets.QWidget):
         width = min(wanted, around.width() - 2 * MARGIN)
         self.setGeometry((around.width() - width) // 2, around.height() - HEIGHT - SPACE_BELOW, width, HEIGHT)
         self.update()
+
+    def eventFilter(self, parent: Any, event: Any) -> bool:
+        """Stay at the bottom."""
+        if event.type() == QtCore.QEvent.Type.Resize:
+            self.place()
+        return False
 
     def mousePressEvent(self, event: Any) -> None:
         """Go."""

@@ -14,6 +14,7 @@ from .display_state import DisplayState
 from .language import current_language, tr
 from .latency import step_words
 from .mark import Mark, Verdict
+from .panel import readable
 from .playback_bar import clock_time
 from .reasons import reason_words
 
@@ -188,10 +189,10 @@ def _row(mark: Mark) -> tuple[str, str, str, str, str]:
     answer, best, probability = mark.answer, "–", "–"
     verdict = verdict_words(mark.verdict)
     if isinstance(answer, Retrieval) and answer.labels:
-        best, probability = answer.labels[0], f"{answer.scores[0]:.3f}"
+        best, probability = readable(answer.labels[0]), f"{answer.scores[0]:.3f}"
     if isinstance(answer, Refusal):
         verdict = f"{verdict}: {reason_words(answer.reason)}" + (f" ({answer.detail})" if answer.detail else "")
-    return f"{mark.event.code}", mark.event.label or "–", best, probability, verdict
+    return f"{mark.event.code}", readable(mark.event.label) or "–", best, probability, verdict
 
 
 def verdict_words(verdict: Verdict) -> str:

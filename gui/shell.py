@@ -176,9 +176,3 @@ class Shell(QtWidgets.QMainWindow):
         if event.type() == QtCore.QEvent.Type.WindowStateChange:
             self.show_menus(self.has_menus)
         super().changeEvent(event)
-
-    def resizeEvent(self, event: Any) -> None:
-        """Let what lies over the views follow."""
-        super().resizeEvent(event)
-        self._keys.setGeometry(self.centralWidget().rect())
-        self.notice.place()

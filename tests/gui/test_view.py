@@ -159,9 +159,18 @@ def test_told_to_end_it_ends_well(number: signal.Signals, tmp_path: Path) -> Non
     [
         (["--feed", "nonsense"], "feed address 'nonsense'"),
         (["--gallery", "/nowhere"], "/nowhere is not a directory"),
-        (["--screenshot", "/nowhere/x.png"], "no such folder"),
+        (["--screenshot", "/nowhere/x.png"], "there is no folder /nowhere"),
         (["--theme", "pink"], "pink"),
         (["--seconds", "0"], "0.1"),
+        (["--language", "de"], "de"),
+        (["--report", "/nowhere/x.html"], "there is no folder /nowhere"),
+        (["--record", "/nowhere/x.feed"], "/nowhere/x.feed cannot be written"),
+        (["--record", __file__], "exists"),
+        (["--playback", "/nowhere/x.feed"], "/nowhere/x.feed cannot be read"),
+        (["--playback", __file__], "is no recording of a feed"),
+        (["--playback", __file__, "--feed", SILENT_ADDRESS], "--playback and --feed"),
+        (["--playback", __file__, "--keys", "."], "--playback and --keys"),
+        (["--playback", __file__, "--record", "x.feed"], "--playback and --record"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_words(arguments: list[str], words: str) -> None:
@@ -177,6 +186,57 @@ def test_a_foreign_gallery_is_refused(feed: tuple[str, Path], tmp_path: Path) ->
     run = view("--gallery", str(tmp_path))
     assert run.returncode == 2
     assert "expected: 'necomimi-gallery'" in run.stderr
+
+
+def test_what_was_recorded_is_played_and_reported(feed: tuple[str, Path], tmp_path: Path) -> None:
+    address, folder = feed
+    gallery = ("--gallery", str(folder), "--theme", "dark")
+    first, file = tmp_path / "live.png", tmp_path / "session.feed"
+    run = view("--feed", address, *gallery, "--record", str(file), "--seconds", "6", "--screenshot", str(first))
+    assert run.returncode == 0, run.stderr
+    assert f"recording: {file}" in "".join(run.stderr.split("\n"))
+    pictures = [tmp_path / f"{number}.png" for number in range(3)]
+    report = tmp_path / "session.html"
+    for picture, seconds in zip(pictures, ("3", "3", "60"), strict=True):
+        options = ("--seconds", seconds, "--screenshot", str(picture), "--report", str(report))
+        run = view("--playback", str(file), *gallery, *options)
+        assert run.returncode == 0, run.stderr
+    at_three, again, at_the_end = (load(picture) for picture in pictures)
+    assert (at_three == again).all()  # the same place is the same picture
+    assert (at_three != at_the_end).any()
+    assert holds(at_three[5:35, 110:130], DARK.accent)  # live as it was, though no decoder is there
+    assert holds(at_three[330:640, 1000:1270], DARK.accent)
+    page = report.read_text(encoding="utf-8")
+    assert "session.feed, at 0:0" in page
+    assert "data:image/png;base64," in page
+    assert list(tmp_path.glob("*.ini")) == []
+
+
+def test_at_a_fractional_scale_nothing_is_left_unpainted(tmp_path: Path) -> None:
+    picture = tmp_path / "scaled.png"
+    run = view("--feed", SILENT_ADDRESS, "--screenshot", str(picture), "--seconds", "0.5", QT_SCALE_FACTOR="1.5")
+    assert run.returncode == 0, run.stderr
+    image = load(picture)
+    assert image.shape == (1200, 1920, 3)
+    border = image[60:, -14:].astype(int)  # where the panels end: greys only
+    assert np.ptp(border, axis=2).max() <= 24
+
+
+def test_the_layout_is_kept_where_that_is_told(tmp_path: Path) -> None:
+    settings = tmp_path / "viewer.ini"
+    told = {"NECOMIMI_VIEWER_SETTINGS": str(settings)}
+    run = view("--feed", SILENT_ADDRESS, "--seconds", "0.5", "--theme", "light", "--language", "ja", **told)
+    assert run.returncode == 0, run.stderr
+    kept = settings.read_text()
+    assert "theme=light" in kept
+    assert "language=ja" in kept
+    picture = tmp_path / "light.png"
+    run = view("--feed", SILENT_ADDRESS, "--seconds", "0.5", "--screenshot", str(picture), **told)
+    assert run.returncode == 0, run.stderr
+    assert holds(load(picture)[300:500, 20:60], LIGHT.panel)
+    run = view("--feed", SILENT_ADDRESS, "--seconds", "0.5", "--reset-layout", **told)
+    assert run.returncode == 0, run.stderr
+    assert "language=auto" in settings.read_text()
 
 
 def test_help_answers_without_qt() -> None:
