@@ -19,6 +19,7 @@ from necomimi.feed import DEFAULT_ADDRESS, Publisher
 from necomimi.gallery import THUMBNAIL_SIZE, Gallery
 from necomimi.lsl import local_clock
 from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status, StreamInfo
+from necomimi.things_eeg2 import RAW_CH_NAMES
 
 CHUNKS_PER_S = 20
 EPOCH_S = (-0.2, 0.8)  # first and last second of an epoch
@@ -132,12 +133,13 @@ class SyntheticDecoder:
         self.sure, self.markers = sure, markers
         self.generator, self.stages, self.size = generator, stages, size
         self.rng = np.random.default_rng(seed)
+        cap = RAW_CH_NAMES[:-1]  # of THINGS-EEG2, whose places on the head are known
         self.info = StreamInfo(
             name="synthetic",
             type="EEG",
             source_id="synthetic",
             uid=str(seed),
-            ch_names=tuple(f"E{i + 1}" for i in range(n_channels)),
+            ch_names=cap if len(cap) == n_channels else tuple(f"E{i + 1}" for i in range(n_channels)),
             sfreq=sfreq,
             units=("V",) * n_channels,
             warnings=warnings,

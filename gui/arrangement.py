@@ -45,6 +45,8 @@ class Arrangement:
         screens = [screen.availableGeometry() for screen in QtGui.QGuiApplication.screens()]
         if layout.geometry is not None and screens:
             window.setGeometry(visible_geometry(QtCore.QRect(*layout.geometry), screens))
+        else:
+            window.resize(self._first_size())
         if layout.is_maximized:
             window.setWindowState(window.windowState() | QtCore.Qt.WindowState.WindowMaximized)
         window.show_menus(layout.has_menus)
@@ -52,6 +54,11 @@ class Arrangement:
             window.show_panel(name, False)
         for part in self._window.splitters():
             self._set_sizes(part)
+
+    def _first_size(self) -> Any:
+        """Return the size of the first day, no larger than the screen."""
+        screen = QtGui.QGuiApplication.primaryScreen()
+        return self._size if screen is None else self._size.boundedTo(screen.availableGeometry().size())
 
     def _set_sizes(self, part: Any) -> bool:
         """Give a splitter the sizes it was left with, if they are of as many parts."""
@@ -96,7 +103,7 @@ class Arrangement:
         if self._settings is not None:
             self._settings.forget()
         window.showNormal()
-        window.resize(self._size)
+        window.resize(self._first_size())
         window.show_menus(True)
         for name in window.hidden:
             window.show_panel(name, True)

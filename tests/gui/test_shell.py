@@ -390,7 +390,8 @@ def test_the_layout_is_found_again(opened: Opened, tmp_path: Path, recording: Pa
 
     press(again, Key.Key_0, CONTROL)
     QtWidgets.QApplication.processEvents()
-    assert again.size() == QtCore.QSize(1280, 800)
+    screen = QtGui.QGuiApplication.primaryScreen().availableGeometry().size()
+    assert again.size() == QtCore.QSize(1520, 920).boundedTo(screen)
     assert again.accuracy.isVisible()
     assert again.menuBar().isVisible()
     assert Settings(path).load().hidden == ()

@@ -84,14 +84,14 @@ def test_a_screenshot_of_a_running_decoder(feed: tuple[str, Path], inner: str, t
     assert run.returncode == 0, run.stderr
     assert "Traceback" not in run.stderr
     image = load(picture)
-    assert image.shape == (800, 1280, 3)
+    assert image.shape == (920, 1520, 3)
     assert holds(image[5:35, 110:130], DARK.accent)  # the dot of a live source
-    assert holds(image[150:570, 80:800], DARK.trace, 40)
-    assert holds(image[330:640, 1000:1270], DARK.accent)  # the right answer's bar
+    assert holds(image[160:540, 90:900], DARK.trace, 40)
+    assert holds(image[380:720, 1010:1510], DARK.accent)  # the right answer's bar
 
     thumbnails = Gallery.load(folder / "gallery").thumbnails
     assert thumbnails is not None
-    shown = image[170, 1093].astype(int)  # the middle of the picture
+    shown = image[185, 1252].astype(int)  # the middle of the picture
     assert np.abs(thumbnails[:, 48, 48].astype(int) - shown).max(axis=1).min() <= 3
 
 
@@ -101,8 +101,8 @@ def test_without_a_decoder_it_waits_and_says_so(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     image = load(picture)
     assert holds(image[5:35, 110:130], LIGHT.faint)
-    assert not holds(image[:600, :900], LIGHT.accent)
-    assert holds(image[220:320, 300:620], LIGHT.text, 40)  # the words in the middle
+    assert not holds(image[:600, :980], LIGHT.accent)
+    assert holds(image[230:360, 330:660], LIGHT.text, 40)  # the words in the middle
 
 
 def test_it_keeps_the_screens_resolution(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_it_keeps_the_screens_resolution(tmp_path: Path) -> None:
     run = view("--feed", SILENT_ADDRESS, "--screenshot", str(picture), "--seconds", "0.5", QT_SCALE_FACTOR="2")
     assert run.returncode == 0, run.stderr
     with Image.open(picture) as image:
-        assert image.size == (2560, 1600)
+        assert image.size == (3040, 1840)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a display")
@@ -217,7 +217,7 @@ def test_at_a_fractional_scale_nothing_is_left_unpainted(tmp_path: Path) -> None
     run = view("--feed", SILENT_ADDRESS, "--screenshot", str(picture), "--seconds", "0.5", QT_SCALE_FACTOR="1.5")
     assert run.returncode == 0, run.stderr
     image = load(picture)
-    assert image.shape == (1200, 1920, 3)
+    assert image.shape == (1380, 2280, 3)
     border = image[60:, -14:].astype(int)  # where the panels end: greys only
     assert np.ptp(border, axis=2).max() <= 24
 
