@@ -26,7 +26,8 @@ VOLTS_PER_MICROVOLT = 1e-6
 NAME_SIZE = 10
 LINE = 10  # pixels from one name to the next, at least
 WIDEST_NAME = 64
-NARROW_ROW = 11  # pixels: names of narrower rows take turns on two columns
+NARROW_ROW = 11  # pixels: names of narrower rows take turns on two columns,
+LEAST_ROW = 4  # unless most of them are left out anyhow
 GROUP_WIDTH = 22  # of the label and the bracket of a group
 SPACE = 8  # between names and traces
 WORD_WIDTH = 72  # of the verdict beside a bad channel's name, over the traces
@@ -121,7 +122,7 @@ class Gutter:
     def width(self, names: Sequence[str], rows: Rows, row_height: float) -> int:
         """Return the pixels that names and groups take."""
         has_groups = any(group.region for group in rows.groups)
-        n_columns = 2 if row_height < NARROW_ROW else 1
+        n_columns = _n_columns(row_height)
         return n_columns * (_widest(names) + 3) + SPACE + 4 + (GROUP_WIDTH if has_groups else 0)
 
     def channel_at(self, point: Any) -> int | None:
@@ -205,7 +206,7 @@ class Gutter:
         """Write the names; narrow rows take turns on two columns, or leave some out, a bad one's last."""
         assert self._rows is not None
         centres = self._rows.centres(self._plot.height())
-        n_columns = 2 if self._rows.height(self._plot.height()) < NARROW_ROW else 1
+        n_columns = _n_columns(self._rows.height(self._plot.height()))
         width = (self._plot.left() - SPACE - self._names_left()) / n_columns
         self._boxes = {}
         painter.setFont(font(NAME_SIZE))
@@ -240,3 +241,8 @@ def _widest(names: Sequence[str]) -> int:
     """Return the pixels that the widest of some names (a tuple) takes, up to a limit."""
     metrics = QtGui.QFontMetrics(font(NAME_SIZE))
     return min(max(metrics.horizontalAdvance(name) for name in names), WIDEST_NAME)
+
+
+def _n_columns(row_height: float) -> int:
+    """Return on how many columns names take turns."""
+    return 2 if LEAST_ROW <= row_height < NARROW_ROW else 1
