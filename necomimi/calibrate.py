@@ -1,4 +1,4 @@
-"""Make a decoder for the person wearing the cap: pictures, LSL streams -> recording, decoder and an honest verdict.
+"""Make a decoder for the person wearing the cap: pictures, EEG -> recording, decoder, an honest verdict.
 
 Each step is a program of its own and is skipped where what it makes is there, so that a calibration that was ended or
 killed goes on when the same command is given again.

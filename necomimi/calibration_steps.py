@@ -85,7 +85,7 @@ def check_signal(session: Session) -> list[str]:
                 answer=True, statuses=(0, 1), environment=session.environment,
             )  # fmt: skip
     else:
-        console.print(f"{title}: kept from an earlier run", markup=False)
+        console.print(f"{title}: kept from an earlier run", markup=False, soft_wrap=True)
     text = made.read_text(encoding="utf-8")
     found = json.loads(text) if text.strip() else None
     if found is None or not (found["ready"] or session.windowed):
@@ -133,9 +133,9 @@ def record(session: Session, shown: Path) -> Path:
     title = f"3/{N_STEPS} presenting and recording"
     recording = made / "recording.xdf"
     if made.exists():
-        console.print(f"{title}: kept from an earlier run", markup=False)
+        console.print(f"{title}: kept from an earlier run", markup=False, soft_wrap=True)
         return recording
-    console.print(title, markup=False)
+    console.print(title, markup=False, soft_wrap=True)
     partial = _fresh(session.out / "presentation.partial")
     log = partial / "presentation_events.tsv"
     with _step(title), session.programs("presentation") as programs:

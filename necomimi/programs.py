@@ -54,9 +54,9 @@ def run_step(
         It failed.
     """
     if made.exists():
-        console.print(f"{title}: kept from an earlier run", markup=False)
+        console.print(f"{title}: kept from an earlier run", markup=False, soft_wrap=True)
         return
-    console.print(title, markup=False)
+    console.print(title, markup=False, soft_wrap=True)
     started = time.monotonic()
     partial = made.with_name(f"{made.name}.partial")
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What a rehearsal needs beside a calibration: pictures to calibrate with and others to prove it with, live.
+"""Give a rehearsal its pictures: folder, or the embedded set -> those to calibrate with, others to prove it with.
 
 The proof is the loop itself: pictures that had no part in the calibration are presented, the simulated person looks at
 them, and `necomimi decode` names them.

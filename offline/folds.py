@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 def validate_again(
     decoder: Path, epochs: Path, gallery: Path | None, n_folds: int, device: str, *, as_json: bool = False
-) -> dict[str, Any]:
+) -> None:
     """Train as a decoder was, once for each fold, judge, and print what came of it.
 
     Parameters
@@ -40,11 +40,6 @@ def validate_again(
     device : str
     as_json : bool
         Print one JSON object in place of a table.
-
-    Returns
-    -------
-    dict
-        As `necomimi.offline.cross_validation.cross_validate`.
 
     Raises
     ------
@@ -84,13 +79,12 @@ def validate_again(
         )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(result))
-        return result
+        return
     rows = found["rows"]
     heading = f"{n_folds} folds of {found['n_concepts']} concepts, each answered by an encoder that never saw it"
     words = f"{caption(rows)}\np of guessing: {found['p']:.2g}, by permuting the concepts"
     output.print(tabulate(rows, heading, words))
     console.print(found["sentence"], markup=False, soft_wrap=True)
-    return result
 
 
 def _gallery(model: Decoder, path: Path | None) -> Gallery:
