@@ -44,7 +44,7 @@ def run(session: Session, live_seconds: float, *, skip_signal: bool) -> None:
     n_shown = min(plan.limit, len(picture_files(shown)))
     console.print(
         f"{n_shown} pictures, each shown {plan.repetitions} times: about "
-        f"{expected_minutes(n_shown, plan.repetitions, rehearse=plan.rehearse):.0f} minutes and breaks",
+        f"{expected_minutes(n_shown, plan.repetitions, rehearse=plan.rehearse):.1f} minutes and breaks",
         markup=False,
     )
     gallery = out / "gallery"
