@@ -13,6 +13,7 @@ from .mark import Mark
 __all__ = ["TMAX", "TMIN", "Evoked", "band_amplitude"]
 
 TMIN, TMAX = -0.2, 0.8  # s from the onset
+PEAK_S = (0.05, 0.5)  # from the onset: before, nothing has arrived in cortex; later come answers to other pictures
 RATE_HZ = 250.0  # of the average at most: neighbouring samples are averaged, which keeps the responses
 MAX_EPOCHS_AT_ONCE = 8
 MARGIN_SAMPLES = 2
@@ -141,11 +142,11 @@ class Evoked:
         return average[known].std(axis=0) if known.any() else np.zeros(len(self.times))
 
     def peak(self) -> float | None:
-        """Return the latency in seconds of the largest field power after the onset."""
+        """Return the latency in seconds of the largest field power while a picture is being seen (`PEAK_S`)."""
         power = self.field_power()
         if power is None:
             return None
-        after = np.flatnonzero(self.times > 0)
+        after = np.flatnonzero((self.times >= PEAK_S[0]) & (self.times <= PEAK_S[1]))
         return float(self.times[after[power[after].argmax()]])
 
     def at(self, latency: float) -> NDArray[np.float64] | None:

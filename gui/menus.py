@@ -116,7 +116,7 @@ class Menus:
         self._action(menu, "reset", lambda: tr("Reset the layout"), window.reset_layout, "Ctrl+0")
         menu.addSeparator()
         self._switch(menu, "menus", lambda: tr("Menu bar"), window.show_menus, "M")
-        self._action(menu, "exhibition", lambda: tr("Full screen"), window.toggle_exhibition, "F11")
+        self._action(menu, "exhibition", lambda: tr("Exhibition: the pictures alone"), window.toggle_exhibition, "F11")
 
     def _make_panel_menu(self, parent: Any) -> None:
         menu = self._menu(lambda: tr("Panels"), parent)

@@ -65,7 +65,7 @@ class TraceControls(Panel):
             ("↑ ↓", tr("larger or smaller traces (or the wheel)")),
             ("← →", tr("more or fewer seconds")),
             ("A", tr("fit the scale to the signal")),
-            ("G", tr("rows by region of the head, or in stream order")),
+            ("G", tr("rows by region, or in stream order")),
             ("R", tr("reference: as recorded, average, Cz")),
             ("H", tr("high-pass: off, 0.1, 1 Hz")),
             ("L", tr("low-pass: off, 30, 40, 100 Hz")),

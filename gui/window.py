@@ -24,6 +24,7 @@ from .head_view import HeadView
 from .header_view import HeaderView
 from .image_view import ATTRIBUTION_HEIGHT, LABEL_HEIGHT, MAX_SIDE, ImageView
 from .imagined_view import SPACE, ImaginedView
+from .language import LanguageChoice
 from .latency_view import LatencyView
 from .mark import Mark
 from .panel import MARGIN, Panel
@@ -257,6 +258,11 @@ class ViewerWindow(Shell):
             self._pictures = pictures
             self.imagined.show_mark(mark)
             self.exhibition.show_mark(mark)
+
+    def set_language_choice(self, choice: LanguageChoice) -> None:
+        """Say everything in a language, what the clock decides included."""
+        super().set_language_choice(choice)
+        self._slow_at = -math.inf
 
     def seek(self, position: float) -> None:
         """Go to a place in the recording, in seconds from its beginning."""

@@ -66,8 +66,8 @@ def _read_decisions(path: Path) -> list[dict[str, Any]]:
 def run_live(cache: Path, decoder: Path, out: Path, seconds: float, windowed: bool, started: float) -> float:
     """Replay, decode and show for `seconds`; return seconds from `started` to the first decision."""
     log, feed = out / "decisions.jsonl", f"tcp://127.0.0.1:{free_port()}"
-    screenshot = out / "viewer.png"
-    for old in (log, screenshot):
+    screenshot, recording = out / "viewer.png", out / "session.feed"
+    for old in (log, screenshot, recording):
         old.unlink(missing_ok=True)
     with Programs(out, private_session(out, "necomimi-demo")) as programs:
         programs.start("replay", "replay", cache / "subject", "--split", "test", "--loop", "--wait", READY_TIMEOUT_S)
@@ -85,8 +85,9 @@ def run_live(cache: Path, decoder: Path, out: Path, seconds: float, windowed: bo
         console.print(f"first decision after {first_decision_s:.1f} s; live for {seconds:g} s")
         qt = {} if windowed else {"QT_QPA_PLATFORM": "offscreen"}
         view = programs.start(
-            "view", "view", "--feed", feed, "--gallery", decoder, "--seconds", seconds, "--screenshot", screenshot, **qt
-        )
+            "view", "view", "--feed", feed, "--gallery", decoder, "--seconds", seconds, "--screenshot", screenshot,
+            "--record", recording, **qt,
+        )  # fmt: skip
         deadline = time.monotonic() + seconds + READY_TIMEOUT_S
         while view.poll() is None and time.monotonic() < deadline:  # it ends by itself, or is closed by hand
             programs.check()

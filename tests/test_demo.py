@@ -51,6 +51,14 @@ def test_the_figures_are_there_and_far_above_chance(first_run: Path) -> None:
     assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"] <= summary["latency_ms"]["p99"]
 
 
+def test_the_session_can_be_played_again(first_run: Path, cache: Path) -> None:
+    picture = first_run / "again.png"
+    arguments = ("--playback", first_run / "session.feed", "--seconds", SECONDS - 5, "--screenshot", picture)
+    necomimi("view", *arguments, "--gallery", cache / "decoder")
+    with Image.open(picture) as image:
+        assert len(image.convert("RGB").getcolors(2**24)) > 500  # traces, pictures, words
+
+
 def test_the_summary_is_what_the_log_says(first_run: Path) -> None:
     lines = [json.loads(line) for line in (first_run / "decisions.jsonl").read_text().splitlines()]
     summary = json.loads((first_run / "summary.json").read_text())
