@@ -84,7 +84,6 @@ JAPANESE: dict[str, str] = {
         "分布図には10-20法の名前のチャンネルが{least}個必要です(現在{n}個)"
     ),
     "too few good channels": "良好なチャンネルが不足",
-    "{n} channels left out": "除外 {n} ch",
     # image_view, imagined_view
     "Shown": "提示画像",
     "{n:.0f} s ago": "{n:.0f}秒前",
