@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 from PIL import Image
-from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
+from pyqtgraph.Qt import QtCore, QtWidgets
 
 from necomimi.demo import default_cache
 from necomimi.gallery import Gallery
@@ -45,20 +46,22 @@ PLACE_S = 52.6  # in the recording: much has been decided
 SILENT = "tcp://127.0.0.1:9"  # where no decoder is
 
 
-def save(widget: Any, name: str) -> None:
-    """Write what a widget shows, with as many colours as a file of a few hundred kilobytes holds."""
+def save(widget: Any, name: str, n_colours: int = 256) -> None:
+    """Write what a widget (or an image) shows; with few colours the file is small, and none are missed in a window."""
     QtWidgets.QApplication.processEvents()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         widget.grab().save(str(path)) if hasattr(widget, "grab") else widget.save(str(path))
         with Image.open(path) as picture:
-            small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            small.save(DOCS / f"{name}.png", optimize=True)
+            picture = picture.convert("RGB")
+            if n_colours:
+                picture = picture.quantize(n_colours, dither=Image.Dither.NONE)
+            picture.save(DOCS / f"{name}.png", optimize=True)
     print(f"docs/{name}.png")
 
 
-def play(recording: Path, gallery: Gallery, seconds: float = PLACE_S) -> ViewerWindow:
-    """Return a window that stands still at a place in a recording, through all that lies before it."""
+def play(recording: Path, gallery: Gallery) -> ViewerWindow:
+    """Return a window that stands still at a place in a recording, and has seen all that lies before it."""
     receiver = PlaybackReceiver(recording)
     window = ViewerWindow(DisplayState(gallery, recording.name), receiver, DARK)
     window.show_menus(False)
@@ -67,8 +70,8 @@ def play(recording: Path, gallery: Gallery, seconds: float = PLACE_S) -> ViewerW
     receiver.wait_for_length()
     receiver.play(False)
     QtWidgets.QApplication.processEvents()
-    while receiver.position < min(seconds, receiver.length):
-        window.seek(min(receiver.position + 5.0, seconds))
+    while receiver.position < PLACE_S:
+        window.seek(min(receiver.position + 1.0, PLACE_S))
         window.draw()
         QtWidgets.QApplication.processEvents()
     return window
@@ -107,7 +110,7 @@ def viewer_states(recording: Path, gallery: Gallery) -> None:
             QtWidgets.QApplication.processEvents()
             window.draw()
             QtCore.QThread.msleep(20)
-        save(window, name)
+        save(window, name, 0 if window.is_exhibiting else 256)
     window.close()
     use_language("en")
     waiting = ViewerWindow(DisplayState(gallery, SILENT), Receiver(SILENT), DARK)
@@ -118,16 +121,9 @@ def viewer_states(recording: Path, gallery: Gallery) -> None:
     waiting.close()
 
 
-def presenter_pages(picture: Path) -> None:
-    """Make the pictures of the presenter."""
-    pages = Pages(1280, 720, 0.5, 128)
-    save(pages.instruction(True, False), "presenter-instruction")
-    shown = QtWidgets.QLabel()
-    shown.setStyleSheet("background: rgb(128, 128, 128)")
-    shown.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
-    shown.resize(1280, 720)
-    shown.setPixmap(QtGui.QPixmap.fromImage(pages.picture(picture)))
-    save(shown, "presenter-picture")
+def presenter_page() -> None:
+    """Make the picture of what a person reads before pictures are shown."""
+    save(Pages(1280, 720, 0.5, 128).instruction(catch=True, auto=False), "presenter-instruction")
 
 
 def signal_check() -> None:
@@ -166,11 +162,9 @@ def main() -> None:
             subprocess.run([str(part) for part in command], check=True)
         application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["screenshots"])
         gallery = Gallery.load(default_cache() / "decoder" / "gallery")
-        window = play(out / "session.feed", gallery)
-        save(window, "viewer")
-        window.close()
+        shutil.copy(out / "viewer.png", DOCS / "viewer.png")
         viewer_states(out / "session.feed", gallery)
-        presenter_pages(next((default_cache() / "subject" / "image_set" / "test_images").glob("*/*.jpg")))
+        presenter_page()
         signal_check()
         application.processEvents()
 
