@@ -12,7 +12,7 @@ from typing import Any
 
 from necomimi.errors import ConfigError
 
-__all__ = ["COLUMNS", "EventsLog"]
+__all__ = ["COLUMNS", "EventsLog", "check_log"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,21 @@ COLUMNS: dict[str, dict[str, Any]] = {
 DIGITS = 6
 
 
+def check_log(path: Path) -> None:
+    """Make sure that a log may be written there.
+
+    Raises
+    ------
+    ConfigError
+        The name is none of BIDS, or a file exists.
+    """
+    if not path.name.endswith("events.tsv"):
+        raise ConfigError(f"--log {path}", "a name that ends in events.tsv, such as sub-01_task-rsvp_events.tsv")
+    for file in (path, path.with_suffix(".json")):
+        if file.exists():
+            raise ConfigError(f"--log {path}: {file} exists", "a new file", "another name, or move that run away")
+
+
 class EventsLog:
     """A table that is on disk row by row: a run that is killed keeps what it has shown.
 
@@ -69,13 +84,9 @@ class EventsLog:
     """
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
-        if not path.name.endswith("events.tsv"):
-            raise ConfigError(f"--log {path}", "a name that ends in events.tsv, such as sub-01_task-rsvp_events.tsv")
+        check_log(path)
         self.error: OSError | None = None
         self._sidecar, self._facts = path.with_suffix(".json"), dict(facts)
-        for file in (path, self._sidecar):
-            if file.exists():
-                raise ConfigError(f"--log {path}: {file} exists", "a new file", "another name, or move that run away")
         try:
             self._describe()
             self._file = path.open("x", encoding="utf-8", newline="")

@@ -30,7 +30,7 @@ JAPANESE = {
         "このマークが見えたら、できるだけ早くスペースキーを押してください。"
     ),
     "Sit still and relaxed. Blink in the breaks, as much as you like.": (
-        "体を動かさず、楽にしていてください。まばたきは休憩中に自由にどうぞ。"
+        "体を動かさず、楽にしてください。まばたきは休憩中にどうぞ。"
     ),
     "Press Space to begin": "スペースキーを押すと始まります",
     "It begins by itself": "自動的に始まります",

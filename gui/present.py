@@ -84,7 +84,8 @@ def command(
             "--offscreen to rehearse without one: markers and log are true, but nobody sees the pictures",
         )
     use_language(choose_language(language))
-    from .presenter import Run, Screen, measure_timing, present
+    from .playing import Screen, measure_timing
+    from .presenter import Run, present
 
     screen = Screen(
         display=display,

@@ -2,87 +2,37 @@
 
 from __future__ import annotations
 
-import gc
 import getpass
 import logging
-import os
 import platform
-import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
-
 from necomimi import __version__
-from necomimi.errors import ConfigError, StreamNotFoundError
+from necomimi.errors import StreamNotFoundError
 from necomimi.lsl import MarkerOutlet, local_clock
 from necomimi.markers import PRESENTER_NAME
 from necomimi.picture_folder import picture_files, picture_label, picture_markers
 from necomimi.sequence import CATCH, Paradigm, choose_pictures, draw_sequences
 
-from .events_log import EventsLog
-from .flips import BLANK, FlipIntervals, RateTest, Show
+from .events_log import EventsLog, check_log
+from .flips import BLANK
+from .playing import Screen, close, make_application, play, told_to_end
 from .presentation import END, INSTRUCTION, REST, Picture, Presentation
 from .presenter_pages import Pages
-from .presenter_window import open_stage
-from .stage import Corner, Diode, Stage
+from .stage import Stage
 
-__all__ = ["Run", "Screen", "measure_timing", "present", "source_id"]
+__all__ = ["Run", "present", "source_id"]
 
 logger = logging.getLogger(__name__)
 
-WATCH_MS = 50
 LISTEN_S = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Screen:
-    """Where and how large pictures are shown.
-
-    Parameters
-    ----------
-    display : int
-        Number of the screen, from 0.
-    windowed : bool
-    size : float
-        Side of a picture, as a share of the screen's height.
-    background : int
-        Grey, 0 to 255.
-    photodiode : str or None
-        Corner of the photodiode's square.
-    photodiode_size : float
-        Its side, as a share of the screen's height.
-    """
-
-    display: int = 0
-    windowed: bool = False
-    size: float = 0.3
-    background: int = 128
-    photodiode: Corner | None = None
-    photodiode_size: float = 0.06
-
-    def open(self) -> Stage:
-        """Open the window.
-
-        Raises
-        ------
-        ConfigError
-            There is no such screen.
-        """
-        screens = QtGui.QGuiApplication.screens()
-        if self.display >= len(screens):
-            names = ", ".join(f"{i}: {screen.name()}" for i, screen in enumerate(screens))
-            raise ConfigError(f"--display {self.display}", f"one of {names}")
-        diode = None if self.photodiode is None else Diode(self.photodiode, self.photodiode_size)
-        grey = QtGui.QColor(*3 * (self.background,))
-        return open_stage(grey, diode, local_clock, screens[self.display], self.windowed)
+FAREWELL_S = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,26 +93,24 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
     pictures = {
         i: Picture(file=files[i], concept=picture_label(paths[i], run.folder), marker=markers[i]) for i in chosen
     }
+    if run.log is not None:
+        check_log(run.log)
     outlet = MarkerOutlet(PRESENTER_NAME, source_id())
-    with _told_to_end() as told:
+    with told_to_end() as told:
         if run.wait_s and not _is_heard(outlet, run.wait_s, told):
             raise StreamNotFoundError(
-                f"nobody has listened to the markers ({PRESENTER_NAME!r}) for {run.wait_s:g} s",
-                "a recorder, or a decoder",
+                f"nobody listens to the markers ({PRESENTER_NAME!r})",
+                f"a recorder, or a decoder, within {run.wait_s:g} s",
                 f"start it, with the marker stream {PRESENTER_NAME!r} chosen, then present",
             )
-        log = None if run.log is None else EventsLog(run.log, _facts(run, paradigm, screen))
-        stage = None
+        stage, log = None, None
         result: dict[str, Any] = {}
         try:
-            application = _application()
+            application = make_application()
             stage = screen.open()
+            log = None if run.log is None else EventsLog(run.log, _facts(run, paradigm, screen))
             pages = Pages(*stage.pixels(), screen.size, screen.background, run.target)
-            stage.upload(BLANK, pages.blank())
-            stage.upload(CATCH, pages.target())
-            stage.upload(INSTRUCTION, pages.instruction(paradigm.catch, run.auto))
-            stage.upload(END, pages.end())
-            images = _Images(stage, pages, paths, sequences, paradigm.long_break_every, run.auto)
+            images = _Images(stage, pages, paths, sequences, paradigm, run.auto)
             show = Presentation(
                 *(sequences, pictures, paradigm),
                 nominal_hz=stage.nominal_hz,
@@ -174,34 +122,20 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
                 auto=run.auto,
             )
             try:
-                _play(stage, show, told)
+                play(stage, show, told)
             finally:
                 show.stop("an error")  # if it has not ended before
                 result = _summary(show, stage, len(chosen) * paradigm.repetitions, application.platformName())
         finally:
             if stage is not None:
-                _close(stage)
+                close(stage)
             if log is not None:
                 log.close(result)
+            if outlet.have_consumers():
+                time.sleep(FAREWELL_S)  # the last marker is on its way, and would be lost with the stream
     if log is not None and log.error is not None:
         raise OSError(f"{run.log} is not whole: {log.error}")
     return result
-
-
-def measure_timing(screen: Screen, seconds: float) -> dict[str, Any]:
-    """Show blanks for some seconds; return how regular the flips were, and a verdict."""
-    with _told_to_end() as told:
-        application = _application()
-        stage = screen.open()
-        test = RateTest(seconds)
-        _play(stage, test, told)
-        vsync = stage.vsync
-        _close(stage)
-    if len(test.stamps) < 3:
-        raise ConfigError(f"{len(test.stamps)} flips before the end", "3 at least", "let it go on for longer")
-    flips = FlipIntervals.of(test.stamps)
-    facts = {"vsync": vsync, "platform": application.platformName(), "verdict": flips.verdict(vsync)}
-    return {**flips.to_json(), **facts}
 
 
 class _Images:
@@ -213,12 +147,16 @@ class _Images:
         pages: Pages,
         paths: list[Path],
         sequences: tuple[tuple[int, ...], ...],
-        long_break_every: int,
+        paradigm: Paradigm,
         auto: bool,
     ) -> None:
         self._stage, self._pages, self._paths, self._sequences = stage, pages, paths, sequences
-        self._every, self._auto = long_break_every, auto
+        self._every, self._auto = paradigm.long_break_every, auto
         self._held: set[int] = set()
+        stage.upload(BLANK, pages.blank())
+        stage.upload(CATCH, pages.target())
+        stage.upload(INSTRUCTION, pages.instruction(paradigm.catch, auto))
+        stage.upload(END, pages.end())
 
     def load(self, number: int) -> Iterator[None]:
         """Prepare sequence `number`, from 0, picture by picture, and the page of the break after it."""
@@ -234,59 +172,6 @@ class _Images:
             yield
 
 
-def _application() -> Any:
-    """Return Qt's application, set so that a frame follows a flip at once."""
-    os.environ.setdefault("QT_QPA_UPDATE_IDLE_TIME", "0")  # Qt waits 5 ms else, too long above 120 Hz
-    application = QtWidgets.QApplication.instance()
-    if application is None:
-        form = QtGui.QSurfaceFormat()
-        form.setVersion(2, 1)
-        form.setSwapInterval(1)
-        form.setSwapBehavior(QtGui.QSurfaceFormat.SwapBehavior.DoubleBuffer)
-        QtGui.QSurfaceFormat.setDefaultFormat(form)
-        application = QtWidgets.QApplication(["necomimi"])
-        application.setQuitOnLastWindowClosed(False)
-    return application
-
-
-def _play(stage: Stage, show: Show, told: threading.Event) -> None:
-    """Play a show with nothing else going on in this process; raise what went wrong in the middle of it."""
-    failures: list[BaseException] = []
-
-    def give_up(kind: Any, error: BaseException, trace: Any) -> None:
-        failures.append(error)
-        stage.stop("an error")
-
-    hook, sys.excepthook = sys.excepthook, give_up  # PyQt would abort the process
-    # Python runs signal handlers between two byte codes only: this timer sees to it that there are some.
-    watch = QtCore.QTimer(interval=WATCH_MS, timeout=lambda: stage.stop("told to end") if told.is_set() else None)
-    watch.start()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        stage.play(show)
-    finally:
-        gc.enable()
-        gc.unfreeze()
-        watch.stop()
-        sys.excepthook = hook
-    if failures:
-        raise failures[0]
-
-
-@contextmanager
-def _told_to_end() -> Iterator[threading.Event]:
-    """Give an event that is set by Ctrl-C and by SIGTERM."""
-    told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _is_heard(outlet: MarkerOutlet, seconds: float, told: threading.Event) -> bool:
     """Wait until somebody listens to the markers."""
     logger.info("waiting for somebody who listens to %r", PRESENTER_NAME)
@@ -296,11 +181,6 @@ def _is_heard(outlet: MarkerOutlet, seconds: float, told: threading.Event) -> bo
             return False
         time.sleep(LISTEN_S)
     return True
-
-
-def _close(stage: Any) -> None:
-    stage.close()
-    stage.deleteLater()
 
 
 def _facts(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
@@ -330,4 +210,5 @@ def _summary(show: Presentation, stage: Stage, n_planned: int, name: str) -> dic
         "refresh_hz": show.flips.hz,
         "vsync": stage.vsync,
         "platform": name,
+        "source_id": source_id(),
     }

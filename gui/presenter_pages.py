@@ -12,16 +12,17 @@ from necomimi.picture_folder import open_picture
 
 from .language import tr
 from .panel import CENTRE
-from .theme import DARK, LIGHT, Theme, font
+from .theme import DARK, font
 
 __all__ = ["Pages"]
 
 DOT = 0.012  # diameter of the fixation dot, as a share of the screen's height
 RING = 2.0  # diameter of its ring, as multiples of the dot's
-TITLE, WORDS = 0.05, 0.030  # heights of letters, as shares of the screen's height: legible from two metres
-TEXT_WIDTH = 1.3  # of a page's words, as a multiple of the screen's height
-TARGET_ON_PAGE = 0.22
-LIGHT_FROM = 140  # a background so bright takes dark letters
+TITLE, WORDS = 0.05, 0.032  # heights of letters, as shares of the screen's height: legible from a metre and more
+TEXT_WIDTH = 1.05  # of a page's words, as a multiple of the screen's height
+TARGET_ON_PAGE = 0.2
+CARD = 0.08  # from the words to the edge of their card
+LEAST_ASPECT = 1.3  # on a screen that is narrower, letters get smaller
 
 
 class Pages:
@@ -43,7 +44,6 @@ class Pages:
         self._width, self._height = width, height
         self._side = max(1, round(size * height))
         self.background = QtGui.QColor(grey, grey, grey)
-        self._theme: Theme = LIGHT if grey >= LIGHT_FROM else DARK
         self._target = None if target is None else open_picture(target)
 
     def blank(self) -> Any:
@@ -67,7 +67,11 @@ class Pages:
 
     def target(self) -> Any:
         """Return the target of catch trials: a disc with an X, as large as a picture, unless another was given."""
-        return self._draw_target(self._side)
+        image = self._empty(self._side, self._side)
+        painter = QtGui.QPainter(image)
+        self._draw_target(painter, QtCore.QRectF(image.rect()))
+        painter.end()
+        return image
 
     def instruction(self, catch: bool, auto: bool) -> Any:
         """Return the page that says what the person has to do."""
@@ -93,68 +97,65 @@ class Pages:
         return self._page(tr("Thank you"), [tr("That was all. You can relax now.")], "")
 
     def _page(self, title: str, words: list[str], call: str, target_after: int | None = None) -> Any:
-        """Return a page: a title, paragraphs, the target after one of them, and what to press; all in the middle."""
+        """Return a page: on a card, a title, paragraphs, the target after one of them, and what to press."""
+        unit = min(self._height, round(self._width / LEAST_ASPECT))
+        faces = {"title": font(round(TITLE * unit), bold=True), "words": font(round(WORDS * unit))}
+        faces["call"] = font(round(WORDS * unit), bold=True)
+        blocks = [(title, "title"), *((text, "words") for text in words), *([(call, "call")] if call else [])]
+        width = TEXT_WIDTH * unit
+        gap, margin, target_side = 1.2 * WORDS * unit, CARD * unit, TARGET_ON_PAGE * unit
+        flags = CENTRE | QtCore.Qt.TextFlag.TextWordWrap
+        box = QtCore.QRect(0, 0, round(width), unit)
+        heights = [
+            QtGui.QFontMetrics(faces[kind]).boundingRect(box, int(flags), text).height() for text, kind in blocks
+        ]
+        total = sum(heights) + gap * (len(heights) - 1 + bool(call))
+        total += 0 if target_after is None else target_side + gap
+
         image = self._empty(self._width, self._height)
         painter = QtGui.QPainter(image)
-        painter.setRenderHint(QtGui.QPainter.RenderHint.TextAntialiasing)
-        width = min(TEXT_WIDTH * self._height, 0.86 * self._width)
-        gap = 1.2 * WORDS * self._height
-        title_font, words_font = font(round(TITLE * self._height), bold=True), font(round(WORDS * self._height))
-        call_font = font(round(WORDS * self._height), bold=True)
-        blocks = [(title, title_font, "text"), *((text, words_font, "text") for text in words)]
-        blocks += [(call, call_font, "accent")] if call else []
-        target = None if target_after is None else self._draw_target(round(TARGET_ON_PAGE * self._height))
-        flags = CENTRE | QtCore.Qt.TextFlag.TextWordWrap
-
-        def height(text: str, face: Any) -> float:
-            box = QtCore.QRect(0, 0, round(width), self._height)
-            return float(QtGui.QFontMetrics(face).boundingRect(box, int(flags), text).height())
-
-        heights = [height(text, face) for text, face, _ in blocks]
-        total = sum(heights) + gap * len(heights) + (0 if target is None else target.height() + gap)
+        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
         left, top = (self._width - width) / 2, (self._height - total) / 2
-        for number, ((text, face, role), tall) in enumerate(zip(blocks, heights, strict=True)):
-            if text == call and number:
-                top += gap
-            painter.setFont(face)
-            painter.setPen(self._ink(role))
-            painter.drawText(QtCore.QRectF(left, top, width, tall), int(flags), text)
-            top += tall + gap
-            if target is not None and number - 1 == target_after:
-                painter.drawImage(QtCore.QPointF((self._width - target.width()) / 2, top), target)
-                top += target.height() + gap
+        painter.setPen(QtCore.Qt.PenStyle.NoPen)
+        painter.setBrush(DARK.color("panel"))
+        card = QtCore.QRectF(left, top, width, total).adjusted(-margin, -margin, margin, margin)
+        painter.drawRoundedRect(card, 0.02 * unit, 0.02 * unit)
+        for number, ((text, kind), height) in enumerate(zip(blocks, heights, strict=True)):
+            top += gap if kind == "call" else 0
+            painter.setFont(faces[kind])
+            painter.setPen(DARK.color("accent" if kind == "call" else "text"))
+            painter.drawText(QtCore.QRectF(left, top, width, height), int(flags), text)
+            top += height + gap
+            if target_after is not None and number == target_after + 1:  # the title is block 0
+                square = QtCore.QRectF((self._width - target_side) / 2, top, target_side, target_side)
+                self._draw_target(painter, square)
+                top += target_side + gap
         painter.end()
         return image
-
-    def _ink(self, role: str) -> Any:
-        """Return the colour of letters that are read on the background, whatever grey that is."""
-        if role == "accent":
-            return self._theme.color("accent") if self._theme is DARK else self._theme.color("accent").darker(140)
-        return self._theme.color(role)
 
     def _empty(self, width: int, height: int) -> Any:
         image = QtGui.QImage(width, height, QtGui.QImage.Format.Format_RGB32)
         image.fill(self.background)
         return image
 
-    def _draw_target(self, side: int) -> Any:
-        """Return the target, `side` pixels wide."""
+    def _draw_target(self, painter: Any, rect: Any) -> None:
+        """Draw the target into a square."""
+        side = rect.width()
         if self._target is not None:
-            return _to_qt(self._target, side)
-        image = self._empty(side, side)
-        painter = QtGui.QPainter(image)
+            image = _to_qt(self._target, round(side))
+            middle = QtCore.QPointF(image.width() / 2, image.height() / 2)
+            painter.drawImage(rect.center() - middle, image)
+            return
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
         painter.setPen(QtGui.QPen(QtGui.QColor("white"), 0.03 * side))
         painter.setBrush(QtGui.QColor("#d83a2e"))
-        painter.drawEllipse(QtCore.QRectF(0.05 * side, 0.05 * side, 0.9 * side, 0.9 * side))
+        painter.drawEllipse(rect.center(), 0.45 * side, 0.45 * side)
         pen = QtGui.QPen(QtGui.QColor("white"), 0.13 * side)
         pen.setCapStyle(QtCore.Qt.PenCapStyle.RoundCap)
         painter.setPen(pen)
-        near, far = 0.32 * side, 0.68 * side
-        painter.drawLine(QtCore.QPointF(near, near), QtCore.QPointF(far, far))
-        painter.drawLine(QtCore.QPointF(near, far), QtCore.QPointF(far, near))
-        painter.end()
-        return image
+        for rise in (-1, 1):
+            arm = QtCore.QPointF(0.18 * side, rise * 0.18 * side)
+            painter.drawLine(rect.center() - arm, rect.center() + arm)
 
     def _draw_dot(self, image: Any) -> None:
         """Draw the fixation dot, half transparent as a bull's eye that hides no picture."""

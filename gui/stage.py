@@ -150,26 +150,45 @@ class TimedStage(Stage, QtWidgets.QWidget):
             time.sleep(wait)
         frame = self._show.next_frame()
         if frame != self._frame:
+            changed = self._area(self._frame).united(self._area(frame))  # the rest of a large window takes too long
             self._frame = frame
-            self.repaint()
+            self.repaint(changed)
         if self._flipped():
             period = 1.0 / self.nominal_hz
             late = time.perf_counter() - self._due
             self._due += period * (1 + max(0, int(late / period)))  # refreshes that are over are not made up for
             self._timer.start(max(0, int(1e3 * (self._due - time.perf_counter() - SPIN_S / 2))))
 
+    def _area(self, frame: Frame | None) -> Any:
+        """Return the QRegion that a frame draws into, apart from the background; the whole window for None."""
+        if frame is None:
+            return QtGui.QRegion(self.rect())
+        region = QtGui.QRegion()
+        if frame.image in self._images:
+            region = region.united(self._place(frame.image).toAlignedRect())
+        if self.diode is not None:
+            region = region.united(self._square().toAlignedRect())
+        return region
+
+    def _place(self, key: int) -> Any:
+        """Return where an image stands, in the window's own units."""
+        image, ratio = self._images[key], self.devicePixelRatio()
+        width, height = self.pixels()
+        left, top = (width - image.width()) // 2, (height - image.height()) // 2
+        return QtCore.QRectF(left / ratio, top / ratio, image.width() / ratio, image.height() / ratio)
+
+    def _square(self) -> Any:
+        """Return where the photodiode's square stands."""
+        assert self.diode is not None
+        ratio = self.devicePixelRatio()
+        return QtCore.QRectF(*(part / ratio for part in self.diode.rect(*self.pixels())))
+
     def paintEvent(self, event: Any) -> None:
         """Draw the frame."""
         painter = QtGui.QPainter(self)
         painter.fillRect(self.rect(), self.background)
         frame = self._frame or Frame(BLANK, False)
-        image = self._images.get(frame.image)
-        if image is not None:
-            ratio = image.devicePixelRatio()
-            width, height = self.pixels()
-            left, top = (width - image.width()) // 2, (height - image.height()) // 2
-            painter.drawImage(QtCore.QPointF(left / ratio, top / ratio), image)
+        if frame.image in self._images:
+            painter.drawImage(self._place(frame.image).topLeft(), self._images[frame.image])
         if self.diode is not None:
-            ratio = self.devicePixelRatio()
-            left, top, wide, tall = (part / ratio for part in self.diode.rect(*self.pixels()))
-            painter.fillRect(QtCore.QRectF(left, top, wide, tall), QtGui.QColor("white" if frame.diode else "black"))
+            painter.fillRect(self._square(), QtGui.QColor("white" if frame.diode else "black"))
