@@ -16,6 +16,7 @@ from typing import Any
 from necomimi import __version__
 from necomimi.errors import StreamNotFoundError
 from necomimi.lsl import MarkerOutlet, local_clock
+from necomimi.markers import PRESENTER_NAME
 from necomimi.picture_folder import picture_files, picture_label, picture_markers
 from necomimi.sequence import CATCH, Paradigm, choose_pictures, draw_sequences
 
@@ -26,11 +27,10 @@ from .presentation import END, INSTRUCTION, REST, Picture, Presentation
 from .presenter_pages import Pages
 from .stage import Stage
 
-__all__ = ["STREAM_NAME", "Run", "present", "source_id"]
+__all__ = ["Run", "present", "source_id"]
 
 logger = logging.getLogger(__name__)
 
-STREAM_NAME = "necomimi-present"
 LISTEN_S = 0.1
 FAREWELL_S = 0.3
 
@@ -72,7 +72,7 @@ def source_id() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name
         user = "user"
-    return f"{STREAM_NAME}-{socket.gethostname()}-{user}"
+    return f"{PRESENTER_NAME}-{socket.gethostname()}-{user}"
 
 
 def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
@@ -95,13 +95,13 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
     }
     if run.log is not None:
         check_log(run.log)
-    outlet = MarkerOutlet(STREAM_NAME, source_id())
+    outlet = MarkerOutlet(PRESENTER_NAME, source_id())
     with told_to_end() as told:
         if run.wait_s and not _is_heard(outlet, run.wait_s, told):
             raise StreamNotFoundError(
-                f"nobody listens to the markers ({STREAM_NAME!r})",
+                f"nobody listens to the markers ({PRESENTER_NAME!r})",
                 f"a recorder, or a decoder, within {run.wait_s:g} s",
-                f"start it, with the marker stream {STREAM_NAME!r} chosen, then present",
+                f"start it, with the marker stream {PRESENTER_NAME!r} chosen, then present",
             )
         stage, log = None, None
         result: dict[str, Any] = {}
@@ -174,7 +174,7 @@ class _Images:
 
 def _is_heard(outlet: MarkerOutlet, seconds: float, told: threading.Event) -> bool:
     """Wait until somebody listens to the markers."""
-    logger.info("waiting for somebody who listens to %r", STREAM_NAME)
+    logger.info("waiting for somebody who listens to %r", PRESENTER_NAME)
     end = time.monotonic() + seconds
     while not outlet.have_consumers():
         if told.is_set() or time.monotonic() > end:

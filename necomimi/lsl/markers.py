@@ -55,11 +55,6 @@ class MarkerReader(threading.Thread):
         self._take_up(MarkerInlet(find_stream(finder(self._choice), timeout, should_stop)))
 
     @property
-    def is_open(self) -> bool:
-        """Whether a stream is being read."""
-        return self._inlet is not None
-
-    @property
     def info(self) -> StreamInfo:
         """The stream; the last one while it is away."""
         assert self._info is not None, "open() first"
