@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 import re
@@ -265,6 +266,25 @@ def test_the_sheet_of_keys_comes_and_goes_and_fits(opened: Opened, recording: Pa
     press(window, Key.Key_F1)
     press(window, Key.Key_F1)
     assert not sheet.isVisible()
+
+
+def test_no_closed_window_is_collected_while_qt_tells_all_widgets_of_the_colours(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would crash: Qt goes on to the widgets of the closed window."""
+    window, told = opened(), []
+    usual = type(window).changeEvent
+
+    def change(self: Any, event: Any) -> None:
+        told.append((event.type(), gc.isenabled()))
+        usual(self, event)
+
+    monkeypatch.setattr(type(window), "changeEvent", change)
+    press(window, Key.Key_T)
+    kinds = QtCore.QEvent.Type
+    assert {kinds.PaletteChange, kinds.StyleChange} & {kind for kind, _ in told}
+    assert not any(is_collecting for _, is_collecting in told)
+    assert gc.isenabled()
 
 
 # -- languages
