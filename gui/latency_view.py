@@ -176,16 +176,20 @@ class LatencyView(Panel):
 
     def _draw_counts(self, painter: Any, counts: Any) -> None:
         """Draw the decoder's counts; where there is no room for all, how many are left out."""
-        rows = self.counts()
-        n_rows = int(counts.height() / ROW)
-        if len(rows) > n_rows > 0:
-            rows[n_rows - 1 :] = [(tr("{n} more", n=len(rows) - n_rows + 1), "…", "muted")]
+        rows = fit(self.counts(), int(counts.height() / ROW))
         painter.setFont(font(12))
-        for i, (name, value, role) in enumerate(rows[:n_rows]):
+        for i, (name, value, role) in enumerate(rows):
             line = QtCore.QRectF(counts.left(), counts.top() + i * ROW, counts.width(), ROW)
             used = painter.fontMetrics().horizontalAdvance(value) + 8
             draw_text(painter, line.adjusted(0, 0, -used, 0), name, self.theme.color("muted"), LEFT)
             draw_text(painter, line, value, self.theme.color(role), RIGHT)
+
+
+def fit(rows: list[tuple[str, str, str]], n: int) -> list[tuple[str, str, str]]:
+    """Return `n` of some rows at most; in place of those that are left out, how many they are."""
+    if len(rows) <= n:
+        return rows
+    return [*rows[: n - 1], (tr("{n} more", n=len(rows) - n + 1), "…", "muted")] if n > 0 else []
 
 
 def _round_up(value: float) -> float:

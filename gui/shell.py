@@ -41,6 +41,8 @@ class Shell(QtWidgets.QMainWindow):
         Whether there is a menu bar when the window does not fill the screen.
     hidden : frozenset of str
         Names of the panels that are not wanted.
+    n_places : int
+        Painted pictures for which there is room.
     notice : Notice
     """
 
@@ -53,7 +55,7 @@ class Shell(QtWidgets.QMainWindow):
         self.language_choice: LanguageChoice = current_language()
         self.has_menus = True
         self.hidden: frozenset[str] = frozenset()
-        self.n_places = 0  # for painted pictures
+        self.n_places = 0
         self.setWindowTitle("necomimi" if playback is None else f"{playback.file.path.name} – necomimi")
 
     def finish(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -114,7 +115,21 @@ def font(pixels: int, *, bold: bool = False) -> Any:
 
 def apply(application: Any, theme: Theme) -> None:
     """Give the application's own parts (splitters, menus, tool tips) the theme's colours."""
-    application.setStyle("Fusion")
+    palette = _palette(theme)
+    # Qt goes through all widgets and tells each, in Python too: were a closed window collected then, Qt would crash.
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        application.setStyle("Fusion")
+        application.setPalette(palette)
+        application.setStyleSheet(MENUS.format(**asdict(theme)))
+    finally:
+        if is_collecting:
+            gc.enable()
+
+
+def _palette(theme: Theme) -> Any:
+    """Return Qt's palette for a theme."""
     palette = QtGui.QPalette()
     role = QtGui.QPalette.ColorRole
     for target, source in (
@@ -134,5 +149,4 @@ def apply(application: Any, theme: Theme) -> None:
     for target in (role.WindowText, role.Text, role.ButtonText):
         palette.setColor(QtGui.QPalette.ColorGroup.Disabled, target, theme.color("faint"))
     palette.setColor(role.PlaceholderText, theme.color("muted"))
-    application.setPalette(palette)
-    application.setStyleSheet(MENUS.format(**asdict(theme)))
+    return palette

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -38,8 +37,6 @@ from .theme import Theme
 from .trace_view import TraceView
 
 __all__ = ["ViewerWindow"]
-
-logger = logging.getLogger(__name__)
 
 PULL_MS = 20
 DRAW_MS = 33

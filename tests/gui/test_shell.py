@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 import re
@@ -265,6 +266,28 @@ def test_the_sheet_of_keys_comes_and_goes_and_fits(opened: Opened, recording: Pa
     press(window, Key.Key_F1)
     press(window, Key.Key_F1)
     assert not sheet.isVisible()
+
+
+class Witness(QtWidgets.QWidget):
+    """Notes whether garbage may be collected when its colours change."""
+
+    def __init__(self, parent: Any) -> None:
+        super().__init__(parent)
+        self.told: list[bool] = []
+
+    def changeEvent(self, event: Any) -> None:
+        if event.type() in (QtCore.QEvent.Type.PaletteChange, QtCore.QEvent.Type.StyleChange):
+            self.told.append(gc.isenabled())
+
+
+def test_no_closed_window_is_collected_while_qt_tells_all_widgets_of_the_colours(opened: Opened) -> None:
+    """It would crash: Qt goes on to the widgets of the closed window."""
+    window = opened()
+    witness = Witness(window.centralWidget())
+    press(window, Key.Key_T)
+    assert witness.told
+    assert not any(witness.told)
+    assert gc.isenabled()
 
 
 # -- languages
