@@ -61,7 +61,7 @@ def test_the_counts_add_up_and_reasons_stand_below_the_refusals(view: LatencyVie
         ("+ pending", "1", "muted"),
     ]
     use_language("ja")
-    assert [words for words, _, _ in rows(view)] == ["イベント", "= 解読", "+ 除外", "欠落", "平坦", "+ 処理待ち"]
+    assert [words for words, _, _ in rows(view)] == ["イベント", "= 解読", "+ 除外", "欠落", "信号なし", "+ 処理待ち"]
 
 
 def test_an_old_newest_sample_and_missing_ones_are_trouble(view: LatencyView) -> None:
