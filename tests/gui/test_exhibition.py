@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,21 +12,9 @@ from necomimi.gui.panel import smooth_image
 from necomimi.gui.theme import DARK
 from necomimi.records import Event, GeneratedImage, Retrieval
 
+from .synthetic import GALLERY
+
 pytestmark = pytest.mark.qt
-
-SYNTHETIC = Path(__file__).parents[2] / "benchmarks" / "synthetic_feed.py"
-
-
-def load_synthetic() -> Any:
-    spec = importlib.util.spec_from_file_location("synthetic_feed", SYNTHETIC)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GALLERY = load_synthetic().make_gallery(20, seed=3)
 
 
 class Hall:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,22 +13,11 @@ from necomimi.gui.history import CAPACITY, History
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
+from .synthetic import GALLERY
+
 pytestmark = pytest.mark.qt
 
-SYNTHETIC = Path(__file__).parents[2] / "benchmarks" / "synthetic_feed.py"
 Key = QtCore.Qt.Key
-
-
-def load_synthetic() -> Any:
-    spec = importlib.util.spec_from_file_location("synthetic_feed", SYNTHETIC)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GALLERY = load_synthetic().make_gallery(20, seed=3)
 
 
 class Strip:

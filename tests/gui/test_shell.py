@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import logging
 import re
 import time
@@ -30,6 +29,8 @@ from necomimi.gui.settings import Settings
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.gui.window import ViewerWindow
 
+from .synthetic import GALLERY, synthetic
+
 pytestmark = pytest.mark.qt
 
 ROOT = Path(__file__).parents[2]
@@ -37,19 +38,6 @@ DEADLINE_S = 30.0
 RECORDED_S = 150.0
 Key = QtCore.Qt.Key
 CONTROL, SHIFT = QtCore.Qt.KeyboardModifier.ControlModifier, QtCore.Qt.KeyboardModifier.ShiftModifier
-
-
-def load_synthetic() -> Any:
-    spec = importlib.util.spec_from_file_location("synthetic_feed", ROOT / "benchmarks" / "synthetic_feed.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-synthetic = load_synthetic()
-GALLERY = synthetic.make_gallery(20, seed=3)
 
 
 class Recording:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,23 +19,11 @@ from necomimi.gui.theme import DARK, LIGHT, font
 from necomimi.gui.window import DWELL_S, PICTURE_WAIT_S, ViewerWindow
 from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
+from .synthetic import GALLERY, synthetic
+
 pytestmark = pytest.mark.qt
 
-SYNTHETIC = Path(__file__).parents[2] / "benchmarks" / "synthetic_feed.py"
 DEADLINE_S = 30.0
-
-
-def load_synthetic() -> Any:
-    spec = importlib.util.spec_from_file_location("synthetic_feed", SYNTHETIC)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-synthetic = load_synthetic()
-GALLERY = synthetic.make_gallery(20, seed=3)
 
 
 class Bench:
