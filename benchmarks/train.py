@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from necomimi.console import console, output
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.encoders import Encoder, build, names
 from necomimi.encoders.attention import ChannelAttention, DualBlock
 from necomimi.encoders.blocks import STConv, TSConv

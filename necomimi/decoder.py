@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,44 +13,23 @@ from numpy.typing import NDArray
 
 from necomimi.adapter import ImageAdapter
 from necomimi.decoder_files import read_decoder, write_decoder
+from necomimi.device import choose_device
 from necomimi.encoders import Encoder
 from necomimi.errors import CheckpointError, ConfigError
 from necomimi.evidence import Averaging
 from necomimi.gallery import Gallery
+from necomimi.hub import HubMixin
 from necomimi.preprocessing import Preprocessor, apply_operators
 from necomimi.prior import Prior
 
 if TYPE_CHECKING:
     from mne import BaseEpochs
 
-__all__ = ["Decoder", "choose_device"]
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """Return the torch device to decode or train on.
-
-    Parameters
-    ----------
-    name : {"auto", "cuda", "mps", "cpu"}
-        "auto" takes CUDA, then MPS, then the CPU.
-
-    Raises
-    ------
-    ConfigError
-        The device is unknown or not there.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, is_there in there.items() if is_there))
-    if name not in there:
-        raise ConfigError(f"device {name!r}", "auto, cuda, mps or cpu")
-    if not there[name]:
-        raise ConfigError(f"device {name!r} is not available here", "--device auto or cpu")
-    return torch.device(name)
+__all__ = ["Decoder"]
 
 
 @dataclass(eq=False, kw_only=True)
-class Decoder:
+class Decoder(HubMixin):
     """A trained encoder with the preprocessing it needs and the gallery it searches.
 
     Parameters
@@ -398,54 +376,3 @@ class Decoder:
             The directory is absent, foreign or damaged, or its parts do not fit each other.
         """
         return cls(**read_decoder(Path(path)), device=choose_device(device))
-
-    @classmethod
-    def from_pretrained(cls, name: Path | str, *, revision: str | None = None, device: str = "cpu") -> Decoder:
-        """Read a decoder directory here, or one of the Hugging Face hub.
-
-        Parameters
-        ----------
-        name : str
-            A directory, or where there is none, a repository as "owner/name".
-        revision : str, optional
-            Of the repository: branch, tag or commit.
-        device : {"auto", "cuda", "mps", "cpu"}
-
-        Raises
-        ------
-        CheckpointError
-            There is neither, or it is foreign or damaged.
-        """
-        from necomimi.hub import fetch
-
-        return cls.load(name if Path(name).is_dir() else fetch(str(name), revision), device)
-
-    def save_pretrained(self, path: Path | str) -> None:
-        """Write the decoder directory with a model card (README.md) in it."""
-        from necomimi.hub import model_card
-
-        self.save(path)
-        (Path(path) / "README.md").write_text(model_card(self), encoding="utf-8")
-
-    def push_to_hub(self, repo_id: str, *, private: bool = True, revision: str | None = None) -> str:
-        """Upload the decoder with its model card to the Hugging Face hub; return the address of the commit.
-
-        Parameters
-        ----------
-        repo_id : str
-            "owner/name"; made where it does not exist.
-        private : bool
-            Of a repository that is made: weights learned from a person's EEG are that person's data.
-        revision : str, optional
-            Branch.
-
-        Raises
-        ------
-        ConfigError
-            The hub refuses, or huggingface_hub is not installed.
-        """
-        from necomimi.hub import push
-
-        with tempfile.TemporaryDirectory(prefix="necomimi-") as folder:
-            self.save_pretrained(Path(folder) / "decoder")
-            return push(Path(folder) / "decoder", repo_id, private=private, revision=revision)

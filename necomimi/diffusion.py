@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.diffusion_choices import ADAPTER_DIMS, CLIP_SPACE, Choice, find_choice
 from necomimi.diffusion_weights import load_pipeline, random_pipeline
 from necomimi.empty_prompt import empty_prompt

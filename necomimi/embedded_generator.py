@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from necomimi.checkpoint import check_overwritable, read_config, whole_directory, write_config
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.errors import CheckpointError, ConfigError
 from necomimi.generators import check_embeddings
 from necomimi.picture_networks import PictureDecoder, PictureRefiner

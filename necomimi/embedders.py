@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from necomimi.blur import blur
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.errors import CheckpointError, ConfigError, NecomimiError
 from necomimi.open_clip_networks import load_open_clip
 from necomimi.spaces import EMBEDDED_SPACE, SHARP, Space

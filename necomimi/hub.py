@@ -3,19 +3,78 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from necomimi.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from necomimi.decoder import Decoder
 
-__all__ = ["fetch", "model_card", "push"]
+__all__ = ["HubMixin", "fetch", "model_card", "push"]
 
 # What a decoder directory consists of; whatever else a repository holds is not fetched.
 PATTERNS = ("config.json", "*.safetensors", "gallery/*", "prior/*", "README.md")
 REMEDY = 'pip install "necomimi[hub]"'
+
+
+class HubMixin:
+    """What a decoder has of the hub; it brings `load` and `save` itself."""
+
+    if TYPE_CHECKING:
+
+        def save(self, path: Path | str) -> None:
+            """Write the directory."""
+
+        @classmethod
+        def load(cls, path: Path | str, device: str = "cpu") -> Self:
+            """Read the directory."""
+
+    @classmethod
+    def from_pretrained(cls, name: Path | str, *, revision: str | None = None, device: str = "cpu") -> Self:
+        """Read a decoder directory here, or one of the Hugging Face hub.
+
+        Parameters
+        ----------
+        name : str
+            A directory, or where there is none, a repository as "owner/name".
+        revision : str, optional
+            Of the repository: branch, tag or commit.
+        device : {"auto", "cuda", "mps", "cpu"}
+
+        Raises
+        ------
+        CheckpointError
+            There is neither, or it is foreign or damaged.
+        """
+        return cls.load(name if Path(name).is_dir() else fetch(str(name), revision), device)
+
+    def save_pretrained(self, path: Path | str) -> None:
+        """Write the decoder directory with a model card (README.md) in it."""
+        self.save(path)
+        (Path(path) / "README.md").write_text(model_card(cast("Decoder", self)), encoding="utf-8")
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, revision: str | None = None) -> str:
+        """Upload the decoder with its model card to the Hugging Face hub; return the address of the commit.
+
+        Parameters
+        ----------
+        repo_id : str
+            "owner/name"; made where it does not exist.
+        private : bool
+            Of a repository that is made: weights learned from a person's EEG are that person's data.
+        revision : str, optional
+            Branch.
+
+        Raises
+        ------
+        ConfigError
+            The hub refuses, or huggingface_hub is not installed.
+        """
+        with tempfile.TemporaryDirectory(prefix="necomimi-") as folder:
+            self.save_pretrained(Path(folder) / "decoder")
+            return push(Path(folder) / "decoder", repo_id, private=private, revision=revision)
 
 
 def fetch(repo_id: str, revision: str | None = None) -> Path:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.errors import CheckpointError, ConfigError, NecomimiError
 
 __all__ = ["Network", "load_open_clip", "load_open_clip_texts"]

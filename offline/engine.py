@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from necomimi.decoder import Decoder, choose_device
+from necomimi.decoder import Decoder
+from necomimi.device import choose_device
 from necomimi.encoders.braindecode import PREFIX as BRAINDECODE
 from necomimi.epochs import Epochs
 from necomimi.gallery import Gallery

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from necomimi.adapter import ImageAdapter
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.encoders import Encoder, build
 from necomimi.gallery import Gallery
 

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from necomimi.config import load_settings
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.encoders import build
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError, DatasetError

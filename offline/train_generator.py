@@ -15,7 +15,7 @@ from rich.table import Table
 
 from necomimi.config import load_settings
 from necomimi.console import console, output, progress
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.embedded_generator import EmbeddedGenerator, GeneratorWeights
 from necomimi.embedders import EMBEDDED_SPACE, Embedder, build_embedder
 from necomimi.generator_check import Vectors, identification, painted_embeddings

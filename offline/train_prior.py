@@ -14,8 +14,9 @@ from rich.table import Table
 
 from necomimi.config import load_settings
 from necomimi.console import console, output, progress
-from necomimi.decoder import Decoder, choose_device
+from necomimi.decoder import Decoder
 from necomimi.decoder_files import write_prior
+from necomimi.device import choose_device
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.embedders import build_embedder
 from necomimi.errors import CheckpointError, NecomimiError
 from necomimi.open_clip_networks import load_open_clip

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from necomimi.console import console, output, progress
-from necomimi.decoder import choose_device
+from necomimi.device import choose_device
 from necomimi.embedded_generator import EmbeddedGenerator
 from necomimi.embedders import build_embedder
 from necomimi.errors import ConfigError

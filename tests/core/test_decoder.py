@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from necomimi.adapter import ImageAdapter
-from necomimi.decoder import Decoder, choose_device
+from necomimi.decoder import Decoder
+from necomimi.device import choose_device
 from necomimi.encoders import build
 from necomimi.errors import CheckpointError, ConfigError
 from necomimi.evidence import METHODS, Averaging
