@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from necomimi.offline.noise import Noise
 from necomimi.signal_quality import ChannelQuality, judge_channels
+from necomimi.simulated_noise import Noise
 from necomimi.synthetic import Synthetic
 
 SFREQ = 1000.0
