@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from .latency import TOTAL, step_words
 from .panel import CENTRE, LEFT, RIGHT, Panel, draw_text
 from .reasons import reason_words
 from .theme import Theme, font
+from .topography import round_up
 
 __all__ = ["STRIP_S", "LatencyView"]
 
@@ -89,7 +89,7 @@ class LatencyView(Panel):
         """Draw a bar per decision, its steps one upon the other, and a dash at the total."""
         theme = self.theme
         times, steps, totals = self.state.latency.since(self.now - STRIP_S)
-        top_ms = _round_up(float(np.percentile(totals, 99)) * 1.1) if len(totals) else 10.0
+        top_ms = round_up(float(np.percentile(totals, 99)) * 1.1) if len(totals) else 10.0
         painter.setFont(font(10))
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing, False)
         for fraction in (0.0, 0.5, 1.0) if len(totals) else (0.0, 1.0):
@@ -190,14 +190,6 @@ def fit(rows: list[tuple[str, str, str]], n: int) -> list[tuple[str, str, str]]:
     if len(rows) <= n:
         return rows
     return [*rows[: n - 1], (tr("{n} more", n=len(rows) - n + 1), "…", "muted")] if n > 0 else []
-
-
-def _round_up(value: float) -> float:
-    """Return the next number of the form 1, 2 or 5 times a power of ten."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= value * (1 - 1e-9))
 
 
 def _figure(value: float) -> str:

@@ -11,10 +11,10 @@ import typer
 
 from necomimi.console import console, output
 from necomimi.errors import ConfigError
+from necomimi.programs import has_display
 from necomimi.sequence import Paradigm
 
 from .language import choose_language, use_language
-from .view import has_display
 
 __all__ = ["command"]
 

@@ -18,8 +18,7 @@ from rich.table import Table
 
 from necomimi.console import console, output
 from necomimi.errors import ConfigError, StreamNotFoundError
-
-from .view import has_display
+from necomimi.programs import has_display
 
 if TYPE_CHECKING:
     from .signal_report import SignalReport
@@ -176,4 +175,6 @@ def _show(
     if screenshot is not None and source.error is None:
         window.save_screenshot(screenshot)
         console.print(f"screenshot: {screenshot}")
+    if not window.accepted and window.report is not None:
+        console.print(window.report.sentence(), markup=False)
     return window.accepted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from necomimi.console import console
 from necomimi.errors import ConfigError
 from necomimi.feed import DEFAULT_ADDRESS
 from necomimi.gallery import Gallery
+from necomimi.programs import has_display
 from necomimi.report import require_folders
 
 __all__ = ["command"]
@@ -24,13 +24,6 @@ def load_gallery(path: Path) -> Gallery:
     """Return the gallery in a gallery directory, or in the `gallery` folder of a decoder directory."""
     inner = path / "gallery"
     return Gallery.load(inner if inner.is_dir() else path)
-
-
-def has_display() -> bool:
-    """Return whether there is a screen to open a window on, or a Qt platform was chosen that needs none."""
-    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def command(

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from necomimi.console import output
+from necomimi.report import Report
 
 __all__ = ["print_result", "result_of", "write_result"]
 
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.4rem; }} .sentence {{ font-size: 1.15rem; padding: .8rem 1rem; border-left: .3rem solid {colour}; }}
-table {{ border-collapse: collapse; width: 100%; }} th, td {{ text-align: right; padding: .3rem .6rem; }}
-th:first-child, td:first-child {{ text-align: left; }} tr {{ border-bottom: 1px solid #8884; }}
-footer, code {{ font-size: .9rem; }} footer {{ opacity: .7; }}
-</style></head><body><h1>{title}</h1><p class="sentence">{sentence}</p>
-<table><tr>{heads}</tr>{rows}</table>
-<p>{facts}</p><p>Next:<br>{commands}</p>
-<footer>95 % intervals over pictures. Every picture was tested once, by an encoder that had never seen it.</footer>
-</body></html>
-"""
-COLOURS = {"usable": "#2a9d6f", "weak": "#c98a1b", "not usable": "#c4473a"}
 HEADS = ("", "answers", "among", "top-1", "chance", "top-5", "chance")
 Row = tuple[str, ...]
 
@@ -86,6 +71,16 @@ def _rows(result: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+def _table(result: Mapping[str, Any]) -> Table:
+    """Return the figures as a table, for the terminal and the report."""
+    table = Table(*HEADS, box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in _rows(result):
+        table.add_row(*row)
+    return table
+
+
 def _facts(result: Mapping[str, Any]) -> str:
     """Return the rest in words."""
     bads = ", ".join(result["bad_channels"]) or "none"
@@ -106,27 +101,19 @@ def write_result(result: Mapping[str, Any], out: Path, commands: Sequence[str]) 
     commands : sequence of str
         What to do next.
     """
-    page = PAGE.format(
-        title="Calibration",
-        colour=COLOURS[result["verdict"]],
-        sentence=escape(result["sentence"]),
-        heads="".join(f"<th>{escape(head)}</th>" for head in HEADS),
-        rows="".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(result)),
-        facts=escape(_facts(result)),
-        commands="<br>".join(f"<code>{escape(line)}</code>" for line in commands),
+    report = Report("Calibration", result["sentence"])
+    report.printed(_table(result))
+    report.text(
+        "95 % intervals over pictures. Every picture was tested once, by an encoder that had never seen it.\n\n"
+        f"{_facts(result)}\n\nNext: {'; then: '.join(commands)}"
     )
-    (out / "result.html").write_text(page, encoding="utf-8")
+    report.save(out / "result.html")
     (out / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def print_result(result: Mapping[str, Any], out: Path, commands: Sequence[str]) -> None:
     """Print the sentence, the figures and what to do next."""
-    table = Table(*HEADS, box=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in _rows(result):
-        table.add_row(*row)
-    output.print(table)
+    output.print(_table(result))
     output.print(_facts(result), markup=False, soft_wrap=True)
     output.print(result["sentence"], markup=False, soft_wrap=True, style="bold")
     output.print(f"written to {out / 'result.json'} and {out / 'result.html'}; next:", markup=False, soft_wrap=True)

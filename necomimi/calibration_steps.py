@@ -78,7 +78,8 @@ def check_signal(session: Session) -> list[str]:
             session.person(programs)
             if session.windowed:
                 accepted = session.out / "signal-accepted"  # nobody makes it: the window's exit status is the answer
-                run_step(title, accepted, "signal", *options, environment=session.environment)
+                by_itself = ("--seconds", SIGNAL_S) if session.plan.rehearse else ()  # else the person says when
+                run_step(title, accepted, "signal", *options, *by_itself, environment=session.environment)
                 title = "  writing down what it was judged to be"
             run_step(
                 title, made, "signal", *options, "--seconds", SIGNAL_S, "--json",

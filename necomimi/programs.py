@@ -75,8 +75,8 @@ def run_step(
 
 
 def has_display() -> bool:
-    """Return whether a window can be opened."""
-    if sys.platform in ("win32", "darwin"):
+    """Return whether there is a screen to open a window on, or a Qt platform was chosen that needs none."""
+    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
