@@ -159,7 +159,7 @@ def _signal(state: DisplayState) -> list[tuple[str, str]]:
         rows.append((tr("state"), status.state))
         rows.append((tr("samples received"), f"{status.n_samples}"))
         rows.append((tr("samples missing"), f"{status.n_missing} ({share:.3g} %)"))
-        rows.append((tr("drift"), f"{status.drift_ppm:+.0f} ppm".replace("-", "−")))
+        rows.append((tr("drift"), f"{round(status.drift_ppm):+d} ppm".replace("-", "−")))
         rows.append((tr("jitter"), f"{status.jitter_ms:.1f} ms"))
         rows += [(tr("warning"), warning) for warning in status.warnings]
     return rows or [(tr("state"), tr("no EEG has come"))]

@@ -17,7 +17,7 @@ from necomimi.gallery import Gallery
 
 from .display_state import DisplayState
 from .language import LanguageChoice
-from .playback import REBUILD_S, PlaybackReceiver
+from .playback import PlaybackReceiver
 from .receiver import Receiver
 from .settings import SETTINGS_VARIABLE, Settings
 from .theme import ThemeName, choose
@@ -28,6 +28,7 @@ __all__ = ["Wishes", "watch"]
 logger = logging.getLogger(__name__)
 
 WATCH_MS = 50
+STRIDE_S = 5.0  # of a recording that is gone through to a place: every epoch is averaged while its signal is kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ def _go_to(window: ViewerWindow, playback: PlaybackReceiver, seconds: float) -> 
     playback.play(False)
     QtWidgets.QApplication.processEvents()  # the panels have their sizes
     while playback.position < min(seconds, playback.length):
-        window.seek(min(playback.position + REBUILD_S / 2, seconds))
+        window.seek(min(playback.position + STRIDE_S, seconds))
         window.draw()
 
 
