@@ -95,10 +95,15 @@ class SignalSource:
 
     def _run(self) -> None:
         """Listen, and look again where the stream was lost."""
-        timeout = self._timeout
+        timeout, gone = self._timeout, ""  # the instance that was lost: it may still be listed for seconds
         while not self._stopping.is_set():
             try:
-                finder = Finder(name=self._name, type=self._type, source_id=self._source_id)
+                finder = Finder(
+                    name=self._name,
+                    type=self._type,
+                    source_id=self._source_id,
+                    ignore=lambda info, gone=gone: info.uid == gone,  # type: ignore[misc]
+                )
                 handle = find_stream(finder, timeout, self._stopping.is_set)
                 with EEGInlet(handle) as inlet:
                     self._listen(inlet)
@@ -106,6 +111,7 @@ class SignalSource:
                 logger.warning("%s; looking for it", error)
                 timeout = float("inf")
                 with self._lock:
+                    gone = self.info.uid if self.info is not None else gone
                     self.info, self._n = None, 0
             except NecomimiError as error:
                 if not self._stopping.is_set():
