@@ -164,24 +164,39 @@ def test_help_answers_in_half_a_second() -> None:
     assert taken < max(0.5, 15 * bare), f"necomimi --help took {taken:.2f} s, a bare interpreter {bare:.3f} s"
 
 
-def test_decoding_starts_with_little_more_than_torch() -> None:
-    """What `necomimi decode` imports costs at most half as much again as torch; else the culprits are named."""
+def culprits(importtime: str) -> dict[str, str]:
+    """Return which module of ours imports each heavy library first, by what ``-X importtime`` printed."""
+    rows = [line.split("|") for line in importtime.splitlines() if line.startswith("import time:")]
+    names = [row[2].rstrip() for row in rows if len(row) == 3]  # indented by depth; who imports comes after, less deep
+    found = {}
+    for i, name in enumerate(names):
+        if name.strip() in HEAVY:
+            depth, by = len(name) - len(name.lstrip()), "the command line"
+            for later in names[i + 1 :]:
+                if len(later) - len(later.lstrip()) < depth:
+                    depth = len(later) - len(later.lstrip())
+                    if later.strip().startswith("necomimi."):
+                        by = later.strip()
+                        break
+            found[name.strip()] = by
+    return found
 
-    def cpu_seconds(statement: str) -> float:
-        code = f"{statement}\nimport time; print(time.process_time())"
-        return min(float(run(sys.executable, "-c", code).split()[-1]) for _ in range(2))
 
-    torch, decode = cpu_seconds("import torch"), cpu_seconds("import necomimi.realtime.decode")
-    if decode > 1.5 * torch + 0.3:
-        told = subprocess.run(
-            [sys.executable, "-X", "importtime", "-c", "import torch, necomimi.realtime.decode"],
-            capture_output=True,
-            text=True,
-        )
-        rows = [line.split("|") for line in told.stderr.splitlines() if line.startswith("import time:") and "|" in line]
-        slowest = sorted(((int(row[1]), row[2].strip()) for row in rows if row[1].strip().isdigit()), reverse=True)
-        names = ", ".join(f"{name} {us / 1e6:.2f} s" for us, name in slowest[:15])
-        pytest.fail(f"importing necomimi.realtime.decode took {decode:.2f} s of CPU, torch {torch:.2f} s: {names}")
+@pytest.mark.parametrize("words", [*COMMANDS, "train encoder", "train prior", "train generator", "bench live"])
+def test_help_of_a_command_leaves_heavy_libraries_alone(words: str) -> None:
+    """Modules of commands import what is light; the rest where it is used, in the function."""
+    command = [sys.executable, "-X", "importtime", "-m", "necomimi", *words.split(), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert "Usage: " in done.stdout
+    assert culprits(done.stderr) == {}, f"necomimi {words} --help imports these, each through the module beside it"
+
+
+def test_culprit_is_the_module_that_imports() -> None:
+    for modules, culprit in (("necomimi.blur", "necomimi.blur"), ("torch, necomimi.blur", "the command line")):
+        command = [sys.executable, "-X", "importtime", "-c", f"import {modules}"]
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+        assert culprits(done.stderr)["torch"] == culprit
 
 
 # Commands
