@@ -16,6 +16,7 @@ from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from necomimi.errors import ConfigError
 from necomimi.lsl import local_clock
+from necomimi.programs import STOP_SIGNALS
 
 from .flips import FlipIntervals, RateTest, Show
 from .presenter_window import open_stage
@@ -128,9 +129,9 @@ def play(stage: Stage, show: Show, told: threading.Event) -> None:
 
 @contextmanager
 def told_to_end() -> Iterator[threading.Event]:
-    """Give an event that is set by Ctrl-C and by SIGTERM."""
+    """Give an event that is set by any signal to end."""
     told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in STOP_SIGNALS}
     try:
         yield told
     finally:

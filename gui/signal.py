@@ -18,7 +18,7 @@ from rich.table import Table
 
 from necomimi.console import console, output
 from necomimi.errors import ConfigError, StreamNotFoundError
-from necomimi.programs import has_display
+from necomimi.programs import STOP_SIGNALS, has_display
 
 if TYPE_CHECKING:
     from .signal_report import SignalReport
@@ -73,7 +73,7 @@ def command(
     from .signal_source import SignalSource
 
     told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: told.set())
     source = SignalSource(
         name=eeg_name, type=eeg_type, source_id=eeg_source_id, unit=unit, timeout=timeout, seconds=JUDGED_S

@@ -14,6 +14,7 @@ from typing import Any
 from pyqtgraph.Qt import QtCore, QtWidgets
 
 from necomimi.gallery import Gallery
+from necomimi.programs import STOP_SIGNALS
 
 from .display_state import DisplayState
 from .language import LanguageChoice
@@ -71,7 +72,7 @@ def watch(source: str | Path, wishes: Wishes) -> int:
         The source cannot be watched, or a file cannot be written.
     """
     told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: told.set())
     QtCore.qInstallMessageHandler(_log_qt)
     receiver = _open(source, wishes)

@@ -19,7 +19,7 @@ from necomimi.checks import Check
 pytestmark = pytest.mark.lsl
 
 NAMES = ["python", "liblsl", "clock", "network", "Qt", "torch", "accelerator", "torchvision", "LabRecorder"]
-NAMES += [f"extra {name}" for name in ("demo", "clip", "diffusion", "braindecode", "ray")]
+NAMES += [f"extra {name}" for name in ("demo", "clip", "diffusion", "hub", "braindecode", "ray", "bench")]
 NAMES += ["current folder", "cache folder"]
 
 
@@ -127,7 +127,7 @@ def test_torchvision_that_does_not_fit_torch(tmp_path: Path, monkeypatch: pytest
     assert torchvision.status == "failure"
     assert words in torchvision.found
     version = torch.found.split()[-1].split("+")[0]
-    assert f"'torch=={version}' 'torchvision==0." in torchvision.remedy
+    assert f'"torch=={version}" "torchvision==0.' in torchvision.remedy
 
 
 @pytest.mark.parametrize(
