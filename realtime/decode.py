@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -206,7 +207,9 @@ def command(
         unit=unit,
         max_interpolated=interpolate,
     )
-    model.preprocessor.operators(4 * model.preprocessor.sfreq)  # MNE's resampling loads before samples wait for it
+    with_mne = ThreadPoolExecutor(1)  # its resampling takes a second to load, which the search for streams only waits
+    loaded = with_mne.submit(model.preprocessor.operators, 4 * model.preprocessor.sfreq)
+    with_mne.shutdown(wait=False)
     outlets = Outlets(
         feed,
         log,
@@ -252,6 +255,7 @@ def command(
         painter=painter,
     )
     source.on_state = pipeline.announce
+    loaded.result()
     gc.collect()
     gc.freeze()  # what was loaded stays: no collection need look at it again while samples come
     sys.setswitchinterval(SWITCH_S)
