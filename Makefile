@@ -7,7 +7,7 @@ VENV_PYTHON := $(VENV)/bin/python
 PYTHON := python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check bench docs tree clean help
+.PHONY: demo test check coverage bench docs tree clean help
 
 demo: $(VENV)/.demo  ## simulate, train, stream, decode and show, all on this machine (ARGS="--headless" and others)
 	$(VENV)/bin/necomimi demo $(ARGS)
@@ -22,6 +22,12 @@ check: $(VENV)/.test  ## lint, format, types, architecture, documents
 	$(MAKE) docs
 	$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_documents.py
 
+coverage: $(VENV)/.test  ## which lines of necomimi/ and realtime/ no test runs (half an hour)
+	$(VENV_PYTHON) -m coverage erase
+	$(VENV_PYTHON) -m coverage run -m pytest --timeout=900 tests/core tests/realtime tests/replay
+	$(VENV_PYTHON) -m coverage combine -q
+	$(VENV_PYTHON) -m coverage report --fail-under=90
+
 docs: $(VENV)/.test  ## build the documents, build/docs/html/index.html; a warning is an error
 	$(VENV_PYTHON) docs/build.py
 
@@ -33,11 +39,11 @@ tree: $(VENV)/.demo  ## redraw the tree in README.md from the first docstring li
 	$(VENV_PYTHON) docs/tree.py
 
 clean:  ## remove what builds and tests leave behind; .venv stays
-	rm -rf build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 define install
 	@echo "necomimi: installing what this needs into $(VENV); minutes and about 6 GB the first time (torch)"
