@@ -21,6 +21,15 @@ from necomimi.errors import NecomimiError
 __all__ = ["main"]
 
 COMMAND_GROUP = "necomimi.commands"
+# What a command is for: the longest of these that its module begins with, in the order of a first visit.
+SECTIONS = {
+    "necomimi.": "Start here",
+    "necomimi.offline.": "Train and judge",
+    "necomimi.realtime.": "Decode live",
+    "necomimi.gui.": "Windows",
+    "necomimi.replay.": "Play recordings",
+    "": "From other packages",
+}
 STYLE: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": None,
@@ -71,9 +80,16 @@ class LazyGroup(TyperGroup):
         return command
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """List each sub-command with the arrow of its module."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _arrow(point)) for name, point in sorted(_commands().items())])
+        """List each sub-command with the arrow of its module, in the section of its folder."""
+        sections: dict[str, list[tuple[str, str]]] = {folder: [] for folder in SECTIONS}
+        for name, point in sorted(_commands().items()):
+            folder = max((folder for folder in SECTIONS if point.module.startswith(folder)), key=len)
+            sections[folder].append((name, _arrow(point)))
+        width = max(map(len, _commands()))
+        for folder, rows in sections.items():
+            if rows:
+                with formatter.section(SECTIONS[folder]):
+                    formatter.write_dl([(name.ljust(width), arrow) for name, arrow in rows])
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, **STYLE)

@@ -318,8 +318,8 @@ def test_installed_wheel_imports_whole_and_lists_its_commands(wheel: Path, tmp_p
     assert len(files) == len(modules)
     assert [file for file in files if not Path(file).is_relative_to(target)] == []
     help_text = run(sys.executable, "-m", "necomimi", "--help", cwd=tmp_path, PYTHONPATH=str(target))
-    listed = [line.split()[0] for line in help_text.partition("Commands:")[2].splitlines() if line.strip()]
-    assert sorted(COMMANDS) == [word for word in listed if word in COMMANDS]
+    listed = re.findall(r"^  ([a-z][a-z-]*)  ", help_text, re.MULTILINE)
+    assert sorted(COMMANDS) == sorted(listed)
     assert "not installed" not in help_text
 
 
