@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 LSL_FOLDER = Path(tempfile.mkdtemp(prefix="necomimi-lsl-"))
@@ -23,6 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, numpy and scipy read it 
 from necomimi.lsl import write_loopback_config  # noqa: E402
 
 write_loopback_config(LSL_FOLDER / "lsl_api.cfg", f"necomimi-{os.getpid()}")
+
+settings.register_profile("necomimi", deadline=None)  # a busy machine is no failure
+settings.load_profile("necomimi")
 
 
 def pytest_unconfigure() -> None:
