@@ -91,6 +91,7 @@ class DiffusionGenerator:
             self._sigma = float(self._scheduler.sigmas[0])
             self._init_sigma = float(self._scheduler.init_noise_sigma)
         if compile:
+            # A compiled form takes the place of the method, which mypy takes for a slip.
             options: dict[str, Any] = {"mode": "reduce-overhead", "fullgraph": True, "dynamic": False}
             if self._is_one_euler_step:
                 self._one_step_pixels = torch.compile(self._one_step_pixels, **options)  # type: ignore[method-assign]

@@ -65,7 +65,7 @@ class Generator(Protocol):
         """
 
     def stages(self, embeddings: NDArray[np.float32], seeds: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
-        """Yield what `paint` has on the way, of the same shape: coarse pictures first, those of `paint` last."""
+        """Paint as `paint` does, and yield each stage, of the same shape: coarse pictures first, its own last."""
 
 
 def generator_names() -> tuple[str, ...]:

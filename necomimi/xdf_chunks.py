@@ -162,7 +162,7 @@ class _Head(io.RawIOBase):
         """Return the byte it stands at."""
         return self._file.tell()
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # of all buffers, io gives these
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # io hands it no other
         """Fill a buffer with what is left, as far as it goes."""
         data = self._file.read(max(0, min(len(buffer), self._end - self._file.tell())))
         buffer[: len(data)] = data
