@@ -15,12 +15,14 @@ demo: $(VENV)/.demo  ## simulate, train, stream, decode and show, all on this ma
 test: $(VENV)/.test  ## run every test (ARGS="tests/realtime -x" for some)
 	$(VENV_PYTHON) -m pytest $(ARGS)
 
-check: $(VENV)/.test  ## lint, format, types, architecture, documents
+check: $(VENV)/.test  ## lint, format, types (here, on Windows, on macOS), architecture, documents
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(VENV)/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	$(MAKE) docs
-	$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_documents.py
+	$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_docstrings.py tests/test_documents.py
 
 coverage: $(VENV)/.test  ## which lines of necomimi/ and realtime/ no test runs (half an hour)
 	$(VENV_PYTHON) -m coverage erase

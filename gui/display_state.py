@@ -6,6 +6,7 @@ import logging
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from necomimi.feed import Record
 from necomimi.gallery import Gallery
@@ -248,12 +249,13 @@ class DisplayState:
         """Return the gallery's item for a label, file or file stem, if there is one."""
         return None if self.gallery is None else self.gallery.index_of(label)
 
-    def thumbnail(self, label: str) -> np.ndarray | None:
+    def thumbnail(self, label: str) -> NDArray[np.uint8] | None:
         """Return the picture for a label, uint8 of shape (96, 96, 3), if the gallery has one."""
         item = self.item_of(label)
         if item is None or self.gallery is None or self.gallery.thumbnails is None:
             return None
-        return self.gallery.thumbnails[item]
+        picture: NDArray[np.uint8] = self.gallery.thumbnails[item]
+        return picture
 
     @property
     def attribution(self) -> str:

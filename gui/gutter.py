@@ -240,7 +240,8 @@ class Gutter:
 def _widest(names: Sequence[str]) -> int:
     """Return the pixels that the widest of some names (a tuple) takes, up to a limit."""
     metrics = QtGui.QFontMetrics(font(NAME_SIZE))
-    return min(max(metrics.horizontalAdvance(name) for name in names), WIDEST_NAME)
+    widest: int = max(metrics.horizontalAdvance(name) for name in names)
+    return min(widest, WIDEST_NAME)
 
 
 def _n_columns(row_height: float) -> int:

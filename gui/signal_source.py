@@ -102,7 +102,7 @@ class SignalSource:
                     name=self._name,
                     type=self._type,
                     source_id=self._source_id,
-                    ignore=lambda info, gone=gone: info.uid == gone,  # type: ignore[misc]
+                    ignore=lambda info, gone=gone: info.uid == gone,  # type: ignore[misc]  # mypy infers no default
                 )
                 handle = find_stream(finder, timeout, self._stopping.is_set)
                 with EEGInlet(handle) as inlet:

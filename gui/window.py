@@ -146,7 +146,7 @@ class ViewerWindow(Shell):
     def is_ready(self, panel: Panel) -> bool:
         """Return whether a panel has something to show, and room: painted pictures wait for the first of them."""
         if panel is self.head:
-            return self.width() >= WIDE
+            return bool(self.width() >= WIDE)
         return panel is not self.imagined or self.n_places > 0
 
     def resizeEvent(self, event: Any) -> None:

@@ -76,7 +76,7 @@ def read_config(path: Path, kind: str, version: int) -> dict[str, Any]:
     if file.stat().st_size > MAX_CONFIG_BYTES:
         raise CheckpointError(f"{file} is {file.stat().st_size} bytes long", f"at most {MAX_CONFIG_BYTES}")
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(f"{file} is damaged: {error}", expected, f"make the {kind} again") from error
     found = config.get("format") if isinstance(config, dict) else None

@@ -61,11 +61,11 @@ def _arrow(point: EntryPoint) -> str:
 class LazyGroup(TyperGroup):
     """A command group whose members are entry points, imported only when they are called."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the installed sub-commands."""
         return sorted(_commands())
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import the module of one sub-command and return its command."""
         point = _commands().get(cmd_name)
         if point is None:
@@ -79,7 +79,7 @@ class LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List each sub-command with the arrow of its module, in the section of its folder."""
         sections: dict[str, list[tuple[str, str]]] = {folder: [] for folder in SECTIONS}
         for name, point in sorted(_commands().items()):

@@ -65,6 +65,8 @@ class Decoder(HubMixin):
     clip_norm : float or None
         Mean norm of the training pictures' vectors before they were normalised, for a generator; None where it was
         not measured.
+    device : torch.device
+        Where the networks compute.
     """
 
     encoder_config: dict[str, Any]
@@ -201,10 +203,11 @@ class Decoder(HubMixin):
         """
         key = (sfreq, tuple(applied), until)
         if key not in self._operators:
-            operators = self.preprocessor.operators(sfreq, applied, until)
-            self._operators[key] = tuple(
-                None if matrix is None else torch.tensor(matrix, device=self.device) for matrix in operators
-            )  # type: ignore[assignment]
+            spatial, temporal = (
+                None if matrix is None else torch.tensor(matrix, device=self.device)
+                for matrix in self.preprocessor.operators(sfreq, applied, until)
+            )
+            self._operators[key] = spatial, temporal
         batch = self._to_device(self.preprocessor.centred(data, applied))
         with torch.inference_mode():
             batch = apply_operators(batch, *self._operators[key])

@@ -88,10 +88,12 @@ def load_pipeline(choice: Choice, steps: int, dtype: torch.dtype, model: str | N
 
     Parameters
     ----------
-    choice, steps, model
+    choice, steps
         As `locate` takes them.
     dtype : torch.dtype
         Of the weights.
+    model
+        As `locate` takes it.
 
     Returns
     -------

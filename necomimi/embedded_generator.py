@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from necomimi.checkpoint import check_overwritable, read_config, whole_directory, write_config
-from necomimi.device import choose_device
+from necomimi.device import channels_last, choose_device
 from necomimi.errors import CheckpointError, ConfigError
 from necomimi.generators import check_embeddings
 from necomimi.picture_networks import PictureDecoder, PictureRefiner
@@ -148,7 +148,7 @@ class EmbeddedGenerator:
         self._device = device
         for module in (weights.decoder, weights.refiner):
             if module is not None:
-                module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                channels_last(module.eval().requires_grad_(False).to(device))
 
     def paint(self, embeddings: NDArray[np.float32], seeds: Sequence[int]) -> NDArray[np.uint8]:
         """Paint one picture from each embedding; see `necomimi.generators.Generator.paint`."""

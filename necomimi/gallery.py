@@ -130,7 +130,7 @@ class Gallery(Search):
         return self._index.get(name)
 
     def indices(self, names: Iterable[str]) -> NDArray[np.intp]:
-        """Return the item of each name, as `index_of` does.
+        """Return the item of each name, as `index_of` does, shape (n_names,).
 
         Raises
         ------

@@ -53,8 +53,7 @@ def write_gallery(path: Path, config: dict[str, Any], tensors: dict[str, NDArray
     path : Path
     config : dict
         "space", "labels", "files", "file_hash" and further facts for the reader.
-    tensors : dict of ndarray
-        First axis: items.
+    tensors : dict of ndarray, shape (n_items, ...)
     """
     check_overwritable(path)
     with whole_directory(path) as partial:

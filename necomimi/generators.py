@@ -65,7 +65,7 @@ class Generator(Protocol):
         """
 
     def stages(self, embeddings: NDArray[np.float32], seeds: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
-        """Paint as `paint` does, and yield what is there on the way: coarse pictures first, those of `paint` last."""
+        """Paint as `paint` does, and yield each stage, of the same shape: coarse pictures first, its own last."""
 
 
 def generator_names() -> tuple[str, ...]:
@@ -86,6 +86,8 @@ def build_generator(
     compile: bool = False,
 ) -> Generator:
     """Build a generator from its name.
+
+    The embedded generator has one size and weights of its own: it takes `steps` and `model` alone.
 
     Parameters
     ----------
@@ -111,8 +113,6 @@ def build_generator(
     compile : bool
         Compile the networks and replay them as CUDA graphs; a CUDA device only. The first pictures then take minutes.
 
-    The embedded generator has one size and weights of its own: it takes `steps` and `model` alone.
-
     Raises
     ------
     ConfigError
@@ -132,7 +132,8 @@ def build_generator(
         return build_embedded(device, steps=steps, model=model)
     plugin = None if name in CHOICES else find_plugin("generators", name)
     if plugin is not None:
-        return plugin(device=device, steps=steps, model=model)
+        generator: Generator = plugin(device=device, steps=steps, model=model)
+        return generator
     from necomimi.diffusion import build_diffusion
 
     n_steps = 1 if steps is None else steps

@@ -36,12 +36,13 @@ class Network(NamedTuple):
 class _Visual(nn.Module):
     """The picture half of an OpenCLIP model: (n, 3, height, width) -> (n, n_dims)."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.model.encode_image(pictures)  # type: ignore[operator]
+        vectors: torch.Tensor = self.model.encode_image(pictures)
+        return vectors
 
 
 def load_open_clip(architecture: str, pretrained: str, layer: int | None = None) -> Network:

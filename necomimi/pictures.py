@@ -160,7 +160,8 @@ def _hsv_to_rgb(hsv: NDArray[np.float64]) -> _Floats:
     """Convert colours, shape (n, 3) in 0..1, from hue, saturation, value to red, green, blue."""
     hue, saturation, value = hsv[:, :1] % 1, np.clip(hsv[:, 1:2], 0, 1), np.clip(hsv[:, 2:], 0.1, 1)
     ramps = np.clip(np.abs((hue + np.array([0, 2 / 3, 1 / 3])) % 1 * 6 - 3) - 1, 0, 1)
-    return (value * (1 + saturation * (ramps - 1))).astype(np.float32)
+    rgb: _Floats = (value * (1 + saturation * (ramps - 1))).astype(np.float32)
+    return rgb
 
 
 def _clouds(rng: np.random.Generator, size: int, slope: float, squash: float = 1.0) -> _Floats:
@@ -170,12 +171,14 @@ def _clouds(rng: np.random.Generator, size: int, slope: float, squash: float = 1
     phases = np.exp(2j * np.pi * rng.uniform(size=radius.shape))
     field = np.fft.irfft2(phases * radius**-slope, s=(size, size)).astype(np.float32)
     low, high = field.min(), field.max()
-    return (field - low) / (high - low)
+    texture: _Floats = (field - low) / (high - low)
+    return texture
 
 
 def _blend(t: _Floats, colours: _Floats) -> _Floats:
     """Return the picture, shape (size, size, 3), whose pixels lie at `t` (0..1) between the first two colours."""
-    return colours[0] + t[..., None] * (colours[1] - colours[0])
+    picture: _Floats = colours[0] + t[..., None] * (colours[1] - colours[0])
+    return picture
 
 
 def _gradient(rng: np.random.Generator, size: int, colours: _Floats) -> _Floats:

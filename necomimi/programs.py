@@ -129,8 +129,8 @@ class Programs:
         log = self._log(name).open("wb")
         self._files.append(log)
         flags: dict[str, Any] = {}
-        if os.name == "nt":
-            flags["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined]
+        if sys.platform == "win32":
+            flags["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
         process = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
             stdout=log, stderr=subprocess.STDOUT, env=self._environment | environment, **flags,
@@ -148,7 +148,10 @@ class Programs:
         """
         process = self._running.pop(name)
         if process.poll() is None:
-            process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)  # type: ignore[attr-defined]
+            if sys.platform == "win32":
+                process.send_signal(signal.CTRL_BREAK_EVENT)
+            else:
+                process.send_signal(signal.SIGINT)
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:

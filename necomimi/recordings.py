@@ -87,7 +87,9 @@ class Recording:
         first, last : ndarray of int64, shape (n_epochs,)
         """
         seams = np.array(self.seams, dtype=np.int64)
-        return np.searchsorted(seams, first, side="right") == np.searchsorted(seams, last, side="right")
+        before, after = (np.searchsorted(seams, samples, side="right") for samples in (first, last))
+        uncut: NDArray[np.bool_] = before == after
+        return uncut
 
 
 def open_recording(path: Path | str, stream: str | None = None) -> Recording:

@@ -132,10 +132,12 @@ class RawWriter(DictWriter):
         The file to write; it appears when the with block ends without an error.
     n_samples : int
         Samples a channel.
-    ch_names, ch_types : sequence of str
-        All rows; the stimulus channel is last in published files, its type is "stim".
+    ch_names : sequence of str
+        All rows; the stimulus channel is last in published files.
     sfreq : float
         Hz.
+    ch_types : sequence of str
+        Of all rows; that of the stimulus channel is "stim".
     dtype : dtype
         float32 (codes up to 99999 are exact) or float64 (as published).
     highpass, lowpass : float

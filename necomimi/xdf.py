@@ -75,7 +75,9 @@ def open_xdf(path: Path, stream: str | None = None) -> Recording:
 
     def read(start: int, stop: int, picks: list[int] | None) -> NDArray[np.float64]:
         block = samples[start:stop] if picks is None else samples[start:stop, picks]
-        return block.T.astype(np.float64) * (factors if picks is None else factors[picks])[:, None]
+        factor = factors if picks is None else factors[picks]
+        volts: NDArray[np.float64] = block.T.astype(np.float64) * factor[:, None]
+        return volts
 
     return Recording(
         name=path.name.split(".")[0],

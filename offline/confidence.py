@@ -19,7 +19,8 @@ N_DRAWS = 1000
 def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
     """Return probabilities over the last axis, of the shape of `scores`."""
     weights = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
+    probabilities: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 def judge_confidence(

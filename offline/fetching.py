@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from threading import Event
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -112,7 +112,7 @@ def _open(url: str, patience: Patience, headers: dict[str, str] | None = None) -
     basic = {"User-Agent": f"necomimi/{__version__}", "Accept-Encoding": "identity"}
     try:
         request = Request(url, headers=basic | (headers or {}))
-        response: Any = _OPENER.open(request, timeout=patience.timeout)
+        response: HTTPResponse = _OPENER.open(request, timeout=patience.timeout)
     except ValueError as error:  # http.client.InvalidURL is one too
         raise FetchError(f"{url}: {error}", "a web address") from error
     return response

@@ -199,7 +199,8 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 def _shown(result: Mapping[str, Any]) -> Sequence[Row]:
     """Return the means over people; the rows of one person alone."""
-    return result["means"] or result["rows"]
+    rows: Sequence[Row] = result["means"] or result["rows"]
+    return rows
 
 
 def _sources(result: Mapping[str, Any]) -> list[str]:

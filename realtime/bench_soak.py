@@ -225,4 +225,5 @@ def _watch(settings: Settings, folder: Path, programs: Programs, result: Soak) -
 def _cpu_seconds(process: psutil.Process) -> float:
     """Return the CPU time of a process so far."""
     times = process.cpu_times()
-    return times.user + times.system
+    seconds: float = times.user + times.system
+    return seconds

@@ -189,10 +189,10 @@ class Pipeline:
         """Publish the status at a change of state."""
         self.outlets.publish(self.status())
 
-    def _guard(self, run: object) -> None:
+    def _guard(self, run: Callable[[], None]) -> None:
         """Run a thread's function; a fault in it ends the run and is told."""
         try:
-            run()  # type: ignore[operator]
+            run()
         except BaseException as error:
             self.failure = error
             self._stopping.set()

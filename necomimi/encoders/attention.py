@@ -35,7 +35,8 @@ def attend(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
     else:
         p = attention.dropout if attention.training else 0.0
         found = F.scaled_dot_product_attention(query, key, value, dropout_p=p)
-    return attention.out_proj(found.transpose(1, 2).flatten(2))
+    attended: Tensor = attention.out_proj(found.transpose(1, 2).flatten(2))
+    return attended
 
 
 class PositionCode(nn.Module):
@@ -59,7 +60,7 @@ class PositionCode(nn.Module):
         self.register_buffer("pe", pe[:, None], persistent=False)  # (n_times, 1, n_dims): computed, so never stored
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` plus the code of each position."""
+        """Return ``x``, shape (B, n_times, n_chans), plus the code of each position."""
         return x + self.pe[:, 0]
 
 
@@ -119,14 +120,16 @@ class DualBlock(nn.Module):
     @staticmethod
     def _attend(attention: nn.MultiheadAttention, norm: nn.Module, x: Tensor) -> Tensor:
         """Attend, add the input, normalise."""
-        return norm(x + attend(attention, x))
+        normed: Tensor = norm(x + attend(attention, x))
+        return normed
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return tokens of both paths, mixed."""
+        """Return the tokens of both paths, mixed: (B, n_chans, n_times) -> (B, n_tokens * 40)."""
         x = F.layer_norm(x, x.shape[1:]).unsqueeze(1)  # (B, 1, n_chans, n_times): each epoch as a whole
         ts = self.tsconv(x).squeeze(2).transpose(1, 2)  # (B, n_tokens, 40)
         st = self.stconv(x).squeeze(2).transpose(1, 2)
         ts = self._attend(self.self_attn_ts, self.norm1, ts)
         st = self._attend(self.self_attn_st, self.norm2, st)
         both = self._attend(self.cross_attn, self.norm3, torch.cat([ts, st], dim=1))  # (B, 2 * n_tokens, 40)
-        return self.feed_forward(both)
+        tokens: Tensor = self.feed_forward(both)
+        return tokens

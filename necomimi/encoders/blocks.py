@@ -133,7 +133,8 @@ class TSConv(nn.Sequential):
         x = x.squeeze(2).unflatten(0, (n_epochs, n_chans)).transpose(1, 2).contiguous()  # (B, 40, C, n_tokens)
         x = F.elu_(self[2](x)).flatten(1, 2)  # (B, 40 * C, n_tokens)
         x = mix(spatial.weight.flatten(1), x) + cast(Tensor, spatial.bias)[:, None]  # (B, 40, n_tokens)
-        return self[7](F.elu_(self[5](x.unsqueeze(2))))
+        tokens: Tensor = self[7](F.elu_(self[5](x.unsqueeze(2))))
+        return tokens
 
 
 class STConv(nn.Sequential):
@@ -162,7 +163,8 @@ class STConv(nn.Sequential):
         spatial, temporal = cast(nn.Conv2d, self[0]), cast(nn.Conv2d, self[3])
         x = mix(spatial.weight.flatten(1), x.squeeze(1)) + cast(Tensor, spatial.bias)[:, None]  # (B, 40, n_times)
         x = pooled_convolution(F.elu_(self[1](x.unsqueeze(2))).squeeze(2), temporal)  # (B, 40, 1, n_tokens)
-        return self[7](F.elu_(self[5](x)))
+        tokens: Tensor = self[7](F.elu_(self[5](x)))
+        return tokens
 
 
 class PatchEmbedding(nn.Module):
@@ -183,9 +185,10 @@ class PatchEmbedding(nn.Module):
         self.projection = nn.Sequential(nn.Conv2d(N_FILTERS, N_FILTERS, (1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return tokens, one after the other."""
+        """Return the tokens, one after the other: (B, n_chans, n_times) -> (B, n_tokens * 40)."""
         x = getattr(self, self.first)(x.unsqueeze(1))  # (B, 40, 1, n_tokens)
-        return self.projection(x).squeeze(2).transpose(1, 2).flatten(1)
+        tokens: Tensor = self.projection(x).squeeze(2).transpose(1, 2).flatten(1)
+        return tokens
 
 
 class ResidualAdd(nn.Module):
@@ -203,7 +206,8 @@ class ResidualAdd(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x + fn(x)``."""
-        return x + self.fn(x)
+        out: Tensor = x + self.fn(x)
+        return out
 
 
 class Affine(nn.Module):
@@ -266,4 +270,5 @@ class ProjectedEncoder(Encoder):
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode (B, n_chans, n_times) to (B, n_outputs) with what all people share."""
-        return self.proj_eeg(self.enc_eeg(x))
+        vectors: Tensor = self.proj_eeg(self.enc_eeg(x))
+        return vectors

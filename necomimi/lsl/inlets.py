@@ -109,11 +109,12 @@ class EEGInlet(_Inlet):
             The sender has gone.
         """
         try:
-            return self._inlet.pull_chunk(
+            samples, stamps = self._inlet.pull_chunk(
                 timeout, MAX_PULL_SAMPLES, dest_obj=self._buffer, min_samples=1, as_numpy=True
             )
         except pylsl.util.LostError as error:
             raise StreamLostError(f"stream {self.info.name!r} was lost", remedy="restart the sender") from error
+        return samples, stamps
 
 
 class MarkerInlet(_Inlet):

@@ -365,7 +365,7 @@ def test_a_preview_gives_way_to_the_finer_picture_of_its_stage() -> None:
 
 
 def test_a_picture_of_an_event_that_is_not_known_is_passed_over() -> None:
-    """This window came later, or the picture is of a run that is over: it begins no other run either."""
+    """The window came later, or the picture is of a run that is over: it begins no other run either."""
     state = DisplayState(make_gallery())
     state.update(picture(4), 0.5)
     state.update(answer(5, "c0", CLASSES[:5]), 1.0)

@@ -30,7 +30,7 @@ INFO = make_info()
 
 
 def signal(n: int) -> np.ndarray:
-    """The first channel holds the sample's number, so that any loss or shift shows."""
+    """Return two channels, the first of which holds the sample's number, so that any loss or shift shows."""
     return np.stack([np.arange(n), np.random.default_rng(1).normal(size=n)]).astype(np.float32)
 
 
