@@ -20,7 +20,6 @@ check: $(VENV)/.test  ## lint, format, types (here, on Windows, on macOS), archi
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy --platform win32 --cache-dir .mypy_cache/win32
-	$(VENV)/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	$(MAKE) docs
 	$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_docstrings.py tests/test_documents.py
 

@@ -75,6 +75,11 @@ class XDFStream:
         """Whether its samples are strings."""
         return self.channel_format == STRING
 
+    @property
+    def is_markers(self) -> bool:
+        """Whether its samples name events: text, or the codes of a stream of type Markers."""
+        return self.is_text or self.type.lower() == "markers"
+
     def describe(self) -> str:
         """Return one line that tells the stream from its neighbours."""
         rate = f"{self.sfreq:g} Hz" if self.sfreq else "irregular"

@@ -242,7 +242,8 @@ class Pipeline:
         """Return whether a marker announces something of player or presenter, rather than a stimulus."""
         if not is_control(label):
             return False
-        logger.info("marker %r at %.3f s", label, onset)
+        if label:
+            logger.info("marker %r at %.3f s", label, onset)
         return True
 
     def _slide(self, slider: Slider) -> list[Event]:

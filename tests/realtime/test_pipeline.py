@@ -176,6 +176,7 @@ def test_online_equals_offline(tmp_path: Path) -> None:
         session.mark(label, sample)
     session.mark("replay/loop", 500)  # about the stream: no event
     session.mark("present/catch", 700)
+    session.mark("", 900)  # a trigger line that went back
     session.amplifier.send(data)  # type: ignore[union-attr]
     session.answered(4)
     decisions = session.finish()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.resources
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import mne
 import numpy as np
 import psutil
 import pytest
@@ -329,6 +332,46 @@ def send(eeg: EEGOutlet, markers: MarkerOutlet) -> None:
     assert not waiting
 
 
+def read_as_documented(path: Path, verdicts: dict[str, dict]) -> None:
+    """Read a session into MNE as docs/api.md does: stimuli and decisions on one clock, epochs by either."""
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (code,) = (block for block in blocks if "read_raw" in block)
+    code = code.split("raw.export")[0]
+    names = {"mne": mne}
+    exec(code.replace("session.xdf", str(path)), names)
+    raw: Any = names["raw"]
+    assert (raw.info["sfreq"], raw.n_times, tuple(raw.ch_names)) == (SFREQ, N, CH_NAMES)
+    notes = {kind: {} for kind in ("stimulus", "decision", "refusal", "BAD boundary")}
+    for note in raw.annotations:
+        kind, _, what = note["description"].partition("/")
+        begin, end = (round(SFREQ * t) for t in (note["onset"], note["onset"] + note["duration"]))
+        notes[kind if what or kind in notes else "stimulus"][begin] = (what or kind, end)
+    assert notes["BAD boundary"] == {HOLE: ("BAD boundary", HOLE)}
+    # "before" lies outside the signal; "hole" gets the last sample before the hole, and what follows lost 150 samples
+    missing = {"hole": 2075 - (HOLE - 1), "owl": 150, "flat": 150, "never": 150}
+    places = {label: sample - missing.get(label, 0) for label, sample in SAMPLES.items()}
+    inside = {label: place for label, place in places.items() if 0 <= place < N}
+    found = {label: place for place, (label, _) in notes["stimulus"].items()}
+    assert found.keys() == inside.keys()
+    assert all(abs(found[label] - inside[label]) <= 1 for label in inside)
+    for label, place in found.items():
+        kind = "decision" if verdicts[label]["type"] == "retrieval" else "refusal"
+        near = min(notes[kind], key=lambda begin, place=place: abs(begin - place))
+        assert abs(near - place) <= 1, label
+        words, end = notes[kind][near]
+        assert words == (verdicts[label]["labels"][0] if kind == "decision" else verdicts[label]["reason"])
+        if kind == "decision":  # not before the epoch's end, 0.6 s after the event
+            assert 0.6 * SFREQ - 1 <= end - near < N
+    dropped = names["stimuli"].drop_bad(verbose="error").drop_log
+    assert dropped.count(("BAD boundary",)) == 2  # "cut" and "hole"
+    decided = names["decided"].drop_bad(verbose="error")
+    assert sorted(code.split("/")[1] for code in decided.event_id) == sorted(
+        {v["labels"][0] for v in verdicts.values() if v["type"] == "retrieval"}
+    )
+    assert len(decided) == 4
+
+
 @lsl
 @pytest.mark.timeout(90)
 def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path) -> None:
@@ -346,6 +389,7 @@ def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path) -> None:
     live.close()
     first = recorded_decisions(recorder.path)
     assert first == by_label((tmp_path / "live.jsonl").read_text().splitlines())
+    read_as_documented(recorder.path, first)
     del eeg, markers
 
     line = recording_timeline(recorder.path)
