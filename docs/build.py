@@ -15,6 +15,7 @@ ROOT = DOCS.parent
 OUT = ROOT / "build" / "docs"
 # The repository's own pages, which stand one folder higher there, and a file that is no page at all.
 COPIED = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+MADE = {"Start": [("Overview", "readme")], "Reference": [("Commands", "commands")]}  # pages that no table links to
 LICENCE = "https://opensource.org/license/bsd-3-clause"
 
 
@@ -41,8 +42,8 @@ def contents(index: str) -> str:
     groups = []
     for section in re.split(r"^## ", index, flags=re.MULTILINE)[1:]:
         caption = section.split("\n", 1)[0]
-        pages = re.findall(r"^\| \[[^]]+\]\(([a-z0-9-]+)\.md\)", section, re.MULTILINE)
-        pages = {"Start": ["readme"], "Reference": ["commands"]}.get(caption, []) + pages
+        links = re.findall(r"^\| \[([^]]+)\]\(([a-z0-9-]+)\.md\)", section, re.MULTILINE)
+        pages = [f"{title} <{page}>" for title, page in MADE.get(caption, []) + links]
         groups.append("\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"]))
     return "\n\n".join(groups) + "\n"
 

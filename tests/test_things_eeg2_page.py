@@ -72,6 +72,21 @@ def test_raw_files_become_epochs_and_decoders(folder: Path) -> None:
     assert (folder / "blurred" / "adapter.safetensors").exists()
 
 
+@pytest.mark.parametrize("kind", ["Decoder", "Gallery", "Epochs"])
+def test_the_page_on_folders_names_every_file_and_key(kind: str, folder: Path) -> None:
+    page = (DOCS / "formats.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"`([\w.]+)`", page[page.index(f"## {kind}") :].split("\n## ")[0])) | {"format", "version"}
+    places = {
+        "Decoder": ("decoders/sub-01", "pooled", "blurred"),
+        "Gallery": ("training-gallery", "training-levels"),
+        "Epochs": ("subjects/sub-01",),
+    }
+    for place in places[kind]:
+        names = {path.name for path in (folder / place).iterdir()}
+        keys = set(json.loads((folder / place / "config.json").read_text(encoding="utf-8")))
+        assert names | keys <= known, place
+
+
 def test_tables_and_reports_are_there(folder: Path) -> None:
     for report in ("decoder.html", "perturb.html", "map/report.html", "results/report.html", "across/report.html"):
         assert "<html" in (folder / report).read_text(encoding="utf-8"), report

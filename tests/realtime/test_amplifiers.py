@@ -252,9 +252,9 @@ def test_the_triggers_of_an_amplifier_are_not_taken_for_pictures(room: Room, dec
     words += re.findall(r"^necomimi decode decoder (--markers-name \S+)$", PAGE, re.MULTILINE)[0].split()
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    _, *decisions, summary = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert summary["n_retrievals"] >= 1
-    assert {decision["label"] for decision in decisions} <= {"cat", "dog"}
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["n_retrievals"] >= 1
+    assert {line["label"] for line in lines if "label" in line} == {"cat", "dog"}
 
 
 @pytest.mark.parametrize("name", ["obci_eeg1", "UN-2020.01.01"])
