@@ -122,7 +122,8 @@ def _measure(source: SignalSource, seconds: float, max_bad: float, told: threadi
 
 def _table(report: SignalReport) -> Table:
     """Return the channels as lines, the bad ones with what to do."""
-    from .signal_report import VOLTS_TO_MICROVOLTS, advice
+    from .eeg_ring import VOLTS_TO_MICROVOLTS
+    from .signal_report import advice
 
     table = Table(box=None, pad_edge=False)
     table.add_column("channel")

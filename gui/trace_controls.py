@@ -21,10 +21,7 @@ from .theme import Theme
 __all__ = ["WINDOWS_S", "TraceControls"]
 
 WINDOWS_S = (5.0, 10.0, 20.0)
-DEVIATIONS = (
-    2.0,
-    4.0,
-)  # a fitted row is this many standard deviations high: narrow rows may overlap, high ones need not
+DEVIATIONS = (2.0, 4.0)  # the height of a fitted row in standard deviations: narrow rows may overlap, high need not
 HIGH_ROW = 40  # pixels
 FIT_AFTER_S = 2.0
 VERTEX = "Cz"  # what the key R offers beside the average

@@ -12,8 +12,10 @@ from necomimi.gui.display_state import DisplayState
 from necomimi.gui.event_layer import Labels, refused_spans
 from necomimi.gui.language import use_language
 from necomimi.gui.mark import Mark
+from necomimi.gui.ruler import SCALES
 from necomimi.gui.theme import DARK, LIGHT
-from necomimi.gui.trace_view import SCALES, WINDOWS_S, TraceView
+from necomimi.gui.trace_controls import WINDOWS_S
+from necomimi.gui.trace_view import TraceView
 from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
 
 pytestmark = pytest.mark.qt
