@@ -30,8 +30,9 @@ DRAG = 4  # pixels, below which a press is a click
 class FilmstripView(Panel):
     """The last decisions as small frames: shown picture, painted pictures, best label, verdict.
 
-    The wheel and a drag scroll; a click, Left and Right, Home choose a past decision (`chosen`), End and Esc return to
-    what is live. While the strip is scrolled back or a decision is chosen, new frames come without moving the view.
+    The wheel and a drag scroll; a click, Left and Right choose a past decision (`chosen`), and so do the keys that the
+    window passes on (`key_help`). While the strip is scrolled back or a decision is chosen, new frames come without
+    moving the view.
     """
 
     def __init__(self, state: DisplayState, theme: Theme) -> None:
@@ -304,16 +305,9 @@ class FilmstripView(Panel):
                     self.choose(place)
 
     def keyPressEvent(self, event: Any) -> None:
-        """Left, Right, Home choose, End and Esc return to live; other keys are the window's."""
-        key = QtCore.Qt.Key
-        match event.key():
-            case key.Key_Left:
-                self.step(-1)
-            case key.Key_Right:
-                self.step(1)
-            case key.Key_Home:
-                self.choose_first()
-            case key.Key_End:
-                self.return_to_live()
-            case _:
-                super().keyPressEvent(event)
+        """Left and Right choose; other keys are the window's."""
+        steps = {QtCore.Qt.Key.Key_Left: -1, QtCore.Qt.Key.Key_Right: 1}
+        if event.key() in steps:
+            self.step(steps[event.key()])
+        else:
+            super().keyPressEvent(event)

@@ -138,15 +138,15 @@ def test_keys_choose_the_past_and_return(strip: Strip) -> None:
     assert strip.chosen() == 37
     strip.key(*[Key.Key_Left] * n)
     assert strip.places()[0] == strip.chosen() == 37 - n
-    strip.key(Key.Key_Home)
+    strip.view.choose_first()
     assert strip.chosen() == strip.places()[0] == 0
     strip.key(Key.Key_Left)
     assert strip.chosen() == 0
-    strip.key(Key.Key_End)
+    strip.view.return_to_live()
     assert strip.chosen() is None
     assert strip.view.is_live
-    strip.key(Key.Key_Left, Key.Key_Escape)
-    assert strip.chosen() == 38  # Esc is the window's
+    strip.key(Key.Key_Left, Key.Key_Home, Key.Key_End, Key.Key_Escape)
+    assert strip.chosen() == 38  # these are the window's
     strip.key(Key.Key_Right, Key.Key_Right)
     assert strip.view.is_live
 
@@ -189,7 +189,7 @@ def test_wheel_and_drag_scroll_and_choose_nothing(strip: Strip) -> None:
 def test_what_has_left_the_memory_stays_chosen_until_it_is_let_go(strip: Strip) -> None:
     strip.state.history = History(capacity=30)
     strip.decide(30)
-    strip.key(Key.Key_Home)
+    strip.view.choose_first()
     mark = strip.view.chosen
     strip.decide(25)
     assert strip.view.chosen is mark
@@ -201,7 +201,7 @@ def test_what_has_left_the_memory_stays_chosen_until_it_is_let_go(strip: Strip) 
 
 def test_at_least_three_hundred_decisions_can_be_seen_again(strip: Strip) -> None:
     strip.decide(CAPACITY + 10)
-    strip.key(Key.Key_Home)
+    strip.view.choose_first()
     assert strip.chosen() == 10
     assert CAPACITY >= 300
 
@@ -275,7 +275,7 @@ def test_a_new_run_is_marked_and_the_old_one_can_be_seen_again(strip: Strip) -> 
     rect = strip.view.frame_rects()[6]
     line = strip.pixels()[int(rect.top()) : int(rect.bottom()), int(rect.left()) - 5]
     assert (np.abs(line - np.array(rgb(DARK.muted))).max(axis=1) < 6).any()
-    strip.key(Key.Key_Home)
+    strip.view.choose_first()
     assert strip.chosen() == 0
     assert strip.view.chosen is not None
     assert set(strip.view.chosen.pictures) == {"one-stage"}
