@@ -640,7 +640,7 @@ def test_a_session_report_says_what_the_window_knows(opened: Opened, recording: 
     assert signal["drift"] == "+12 ppm"
     assert signal["samples received"] == str(state.status.n_samples)
     decisions = rows_of(page, "Decisions")[1:]
-    decided = [mark for mark in state.marks if mark.verdict != "pending"]
+    decided = list(state.history)
     assert len(decided) > N_DECISIONS
     assert len(decisions) == N_DECISIONS
     for row, mark in zip(decisions, reversed(decided), strict=False):
@@ -651,6 +651,16 @@ def test_a_session_report_says_what_the_window_knows(opened: Opened, recording: 
     png = re.search(r'<img src="data:image/png;base64,([^"]+)"', page)
     assert png is not None
     assert "session.feed, at 2:" in page
+
+
+def test_a_session_report_is_of_one_run(opened: Opened, tmp_path: Path) -> None:
+    window = opened()
+    for onset in (1.0, 100.0):  # the second event has the first one's number: another run
+        event = synthetic.Event(onset=onset, label=f"seen_at_{onset:.0f}", code=0)
+        window.state.update(synthetic.Refusal(event=event, reason="gap"), onset)
+    window.save_report(tmp_path / "session.html")
+    decisions = rows_of((tmp_path / "session.html").read_text(encoding="utf-8"), "Decisions")[1:]
+    assert [row[1] for row in decisions] == ["seen at 100"]
 
 
 def test_a_session_report_escapes_what_came_from_outside(opened: Opened, tmp_path: Path) -> None:
