@@ -20,9 +20,10 @@ from necomimi.markers import PRESENTER_NAME
 from necomimi.picture_folder import picture_files, picture_label, picture_markers
 from necomimi.sequence import CATCH, Paradigm, choose_pictures, draw_sequences
 
+from .ending import told_to_end
 from .events_log import EventsLog, check_log
 from .flips import BLANK
-from .playing import Screen, close, make_application, play, told_to_end
+from .playing import Screen, close, make_application, play
 from .presentation import END, INSTRUCTION, REST, Picture, Presentation
 from .presenter_pages import Pages
 from .stage import Stage
