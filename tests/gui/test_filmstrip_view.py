@@ -13,6 +13,7 @@ from necomimi.gui.history import CAPACITY, History
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
+from .shown import is_color, pixels, rgb
 from .synthetic import GALLERY
 
 pytestmark = pytest.mark.qt
@@ -85,10 +86,7 @@ class Strip:
         QtTest.QTest.mouseRelease(self.view, button, pos=start + QtCore.QPoint(pixels, 0))
 
     def pixels(self) -> np.ndarray:
-        image = self.view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-        rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-        rows = rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
-        return rows.reshape(image.height(), image.width(), 3).astype(int)
+        return pixels(self.view)
 
     def verdict_color(self, place: int) -> tuple[int, ...]:
         """Return the colour in the middle of the verdict's line."""
@@ -96,18 +94,9 @@ class Strip:
         return tuple(self.pixels()[int(rect.bottom()) - 2, int(rect.center().x())].tolist())
 
 
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
 @pytest.fixture
 def strip() -> Strip:
     return Strip()
-
-
-def rgb(color: Any) -> tuple[int, ...]:
-    return QtGui.QColor(color).getRgb()[:3]
 
 
 def test_the_newest_stands_at_the_right_and_verdicts_are_told(strip: Strip) -> None:
@@ -274,7 +263,7 @@ def test_a_new_run_is_marked_and_the_old_one_can_be_seen_again(strip: Strip) -> 
     assert strip.places() == list(range(9))
     rect = strip.view.frame_rects()[6]
     line = strip.pixels()[int(rect.top()) : int(rect.bottom()), int(rect.left()) - 5]
-    assert (np.abs(line - np.array(rgb(DARK.muted))).max(axis=1) < 6).any()
+    assert is_color(line[:, None], DARK.muted).any()
     strip.view.choose_first()
     assert strip.chosen() == 0
     assert strip.view.chosen is not None

@@ -20,7 +20,7 @@ from necomimi.gui import language
 from necomimi.gui.arrangement import visible_geometry
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.japanese import JAPANESE
-from necomimi.gui.language import tr, use_language
+from necomimi.gui.language import tr
 from necomimi.gui.playback import PlaybackReceiver
 from necomimi.gui.playback_bar import clock_time
 from necomimi.gui.receiver import Receiver
@@ -29,6 +29,7 @@ from necomimi.gui.settings import Settings
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.gui.window import ViewerWindow
 
+from .shown import is_color, pixels
 from .synthetic import GALLERY, synthetic
 
 pytestmark = pytest.mark.qt
@@ -63,18 +64,6 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder.advance(sink.now)
     sink.recorder.close()
     return path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
-@pytest.fixture(autouse=True)
-def english_again() -> Iterator[None]:
-    use_language("en")
-    yield
-    use_language("en")
 
 
 class Wall:
@@ -133,17 +122,9 @@ def choose(window: Any, *names: str) -> None:
     QtWidgets.QApplication.processEvents()
 
 
-def pixels(widget: Any) -> np.ndarray:
-    """Return what a widget shows, shape (height, width, 3)."""
-    image = widget.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-    rows = rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
-    return rows.reshape(image.height(), image.width(), 3).astype(int)
-
-
 def share(area: np.ndarray, color: str, tolerance: int = 6) -> float:
     """Return the share of an area that has a colour."""
-    return float((np.abs(area - np.array(QtGui.QColor(color).getRgb()[:3])).max(axis=2) <= tolerance).mean())
+    return float(is_color(area, color, tolerance).mean())
 
 
 def words_of(menu: Any) -> list[str]:
@@ -500,7 +481,7 @@ def test_the_time_bar_is_clicked_and_dragged(opened: Opened, recording: Path) ->
     QtTest.QTest.mousePress(bar, QtCore.Qt.MouseButton.LeftButton, pos=middle)
     QtTest.QTest.mouseMove(bar, QtCore.QPoint(round(track.left() + track.width() / 4), middle.y()))
     filled = pixels(bar)[round(track.center().y())]
-    n_filled = (np.abs(filled - np.array(QtGui.QColor(DARK.accent).getRgb()[:3])).max(axis=1) <= 6).sum()
+    n_filled = is_color(filled[None], DARK.accent).sum()
     assert n_filled == pytest.approx(track.width() / 4, abs=10)  # the knob follows the pointer
     assert playback.position == pytest.approx(playback.length / 2, rel=0.02)  # the window only when it is let go
     beyond = QtCore.QPoint(round(track.left()) - 500, middle.y())
