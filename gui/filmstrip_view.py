@@ -11,7 +11,7 @@ from necomimi.records import Refusal, Retrieval
 from .display_state import DisplayState
 from .language import current_language, tr
 from .mark import Mark
-from .panel import CENTRE, RADIUS, Panel, draw_picture, draw_text, readable
+from .panel import CENTRE, RADIUS, Panel, Wheel, draw_picture, draw_text, readable
 from .reasons import reason_words
 from .theme import Theme, font
 
@@ -40,7 +40,7 @@ class FilmstripView(Panel):
         self.chosen: Mark | None = None
         self.now = 0.0
         self._last: int | None = None  # place of the frame at the right; None follows the newest
-        self._wheel = 0
+        self._wheel = Wheel(WHEEL_STEP)
         self._press: tuple[float, int] | None = None  # where the button went down, and the frame at the right then
         self._is_drag = False
         self._pixmaps: dict[int, tuple[Any, Any]] = {}  # by place: what is drawn, the pixmap
@@ -268,9 +268,7 @@ class FilmstripView(Panel):
 
     def wheelEvent(self, event: Any) -> None:
         """Scroll: up and left to the past."""
-        self._wheel += event.angleDelta().y() or event.angleDelta().x()
-        n = int(self._wheel / WHEEL_STEP)
-        self._wheel -= n * WHEEL_STEP
+        n = self._wheel.turn(event.angleDelta().y() or event.angleDelta().x())
         if n:
             self.scroll(-n)
         event.accept()

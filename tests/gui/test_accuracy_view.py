@@ -16,7 +16,7 @@ from necomimi.gui.theme import DARK
 from necomimi.intervals import wilson
 from necomimi.records import Event, Retrieval, Status
 
-from .shown import is_color, pixels
+from .screen import is_color, pixels
 
 pytestmark = pytest.mark.qt
 

@@ -12,7 +12,7 @@ from necomimi.gui.panel import smooth_image
 from necomimi.gui.theme import DARK
 from necomimi.records import Event, GeneratedImage, Retrieval
 
-from .shown import is_color, pixels
+from .screen import is_color, pixels
 from .synthetic import GALLERY
 
 pytestmark = pytest.mark.qt

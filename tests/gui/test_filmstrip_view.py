@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
+from pyqtgraph.Qt import QtCore, QtTest, QtWidgets
 
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.filmstrip_view import FilmstripView
@@ -13,7 +13,7 @@ from necomimi.gui.history import CAPACITY, History
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
-from .shown import is_color, pixels, rgb
+from .screen import is_color, pixels, rgb, turn_wheel
 from .synthetic import GALLERY
 
 pytestmark = pytest.mark.qt
@@ -60,19 +60,6 @@ class Strip:
     def key(self, *keys: Any) -> None:
         for key in keys:
             QtTest.QTest.keyClick(self.view, key)
-
-    def wheel(self, clicks: float) -> None:
-        event = QtGui.QWheelEvent(
-            QtCore.QPointF(50, 60),
-            QtCore.QPointF(50, 60),
-            QtCore.QPoint(),
-            QtCore.QPoint(0, round(120 * clicks)),
-            QtCore.Qt.MouseButton.NoButton,
-            QtCore.Qt.KeyboardModifier.NoModifier,
-            QtCore.Qt.ScrollPhase.NoScrollPhase,
-            False,
-        )
-        QtWidgets.QApplication.sendEvent(self.view, event)
 
     def click(self, place: int) -> None:
         button = QtCore.Qt.MouseButton.LeftButton
@@ -155,22 +142,22 @@ def test_new_frames_do_not_move_what_is_looked_at(strip: Strip) -> None:
 
 def test_wheel_and_drag_scroll_and_choose_nothing(strip: Strip) -> None:
     strip.decide(60)
-    strip.wheel(1.0)
+    turn_wheel(strip.view, 120)
     assert strip.places()[-1] == 57
     assert "2 newer ones" in strip.view.subtitle()
     strip.decide(5)
     assert strip.places()[-1] == 57
-    strip.wheel(-0.5)
+    turn_wheel(strip.view, -60)
     assert strip.places()[-1] == 58
     pitch = strip.view.frame_rects()[58].width() + 10
     strip.drag(round(3 * pitch))
     assert strip.places()[-1] == 55
     strip.drag(-round(2 * pitch))
     assert strip.places()[-1] == 57
-    strip.wheel(-50)
+    turn_wheel(strip.view, -6000)
     assert strip.view.is_live
     assert strip.places()[-1] == 64
-    strip.wheel(500)
+    turn_wheel(strip.view, 60000)
     assert strip.places()[0] == 0
     assert strip.chosen() is None
 

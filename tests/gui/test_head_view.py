@@ -16,7 +16,7 @@ from necomimi.records import Chunk, Event, Refusal, Retrieval, StreamInfo
 from necomimi.regions import flat_positions
 from necomimi.synthetic import Synthetic
 
-from .shown import pixels
+from .screen import pixels, turn_wheel
 
 pytestmark = pytest.mark.qt
 
@@ -140,6 +140,20 @@ def test_pointer_and_clicks_choose_the_latency() -> None:
     assert view.shown_latency() == pytest.approx(0.5, abs=0.005)
     QtTest.QTest.mouseClick(view, LEFT_BUTTON, pos=view.head_rects()[1].center().toPoint())
     assert view.latency is None
+
+
+def test_the_wheel_moves_the_latency_by_a_sample_a_notch() -> None:
+    bench = Bench()
+    bench.play(6.0)
+    view = bench.view
+    view.choose_latency(0.3)
+    turn_wheel(view, 0, right=120)  # another wheel
+    turn_wheel(view, 60)
+    assert view.latency == 0.3
+    turn_wheel(view, 60)
+    assert view.latency == pytest.approx(0.3 + 1 / SFREQ)
+    turn_wheel(view, -240)
+    assert view.latency == pytest.approx(0.3 - 1 / SFREQ)
 
 
 def test_bad_channels_are_left_out_and_named() -> None:

@@ -13,7 +13,7 @@ from necomimi.gui.language import use_language
 from necomimi.gui.theme import DARK
 from necomimi.records import Chunk, Status, StreamInfo
 
-from .shown import is_color, pixels
+from .screen import is_color, pixels
 
 pytestmark = pytest.mark.qt
 

@@ -13,7 +13,7 @@ from necomimi.gui.latency_view import ROW, LatencyView, fit
 from necomimi.gui.theme import LIGHT
 from necomimi.records import Event, Retrieval, Status
 
-from .shown import is_color, pixels
+from .screen import is_color, pixels
 
 pytestmark = pytest.mark.qt
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,7 @@ from necomimi.gui.stage import Diode, TimedStage
 from necomimi.lsl import Finder, MarkerInlet, find_stream
 from necomimi.sequence import Paradigm, choose_pictures, draw_sequences
 
-from .shown import pixels
+from .screen import pixels
 
 pytestmark = [pytest.mark.qt, pytest.mark.lsl]
 
@@ -212,6 +213,40 @@ def test_a_person_begins_and_ends_it(folder: Path, tmp_path: Path, key: Any, why
     assert 4 <= len(trials) <= 40  # soon after the fourth picture, however busy the machine
     assert result["n_pictures"] == sum(row["trial_type"] == "stimulus" for row in rows)
     del person
+
+
+def test_whoever_waits_for_a_listener_can_be_told_to_end(folder: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def tell() -> None:
+        while signal.getsignal(signal.SIGTERM) is before:
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGTERM)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    result = present(Run(folder=folder, wait_s=LIMIT_S), QUICK, Screen())
+    teller.join()
+    assert (result["ended"], result["n_pictures"]) == ("told to end", 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody remove a file that is open")
+def test_a_log_that_cannot_be_ended_is_told_in_words(
+    folder: Path, tmp_path: Path, necomimi: Callable[..., Any]
+) -> None:
+    log = tmp_path / "unplugged" / "x_events.tsv"
+    log.parent.mkdir()
+
+    def unplug() -> None:
+        if log.exists():
+            timer.stop()
+            shutil.rmtree(log.parent)
+
+    timer = QtCore.QTimer(interval=20, timeout=unplug)
+    timer.start()
+    status, _, remarks = necomimi("present", folder, "--offscreen", "--auto", "--limit", 1, "--break", 0, "--log", log)
+    assert status == 2
+    assert f"{log} is not whole" in remarks.replace("\n", "")
 
 
 # What is refused

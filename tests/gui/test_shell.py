@@ -29,7 +29,7 @@ from necomimi.gui.settings import Settings
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.gui.window import ViewerWindow
 
-from .shown import is_color, pixels
+from .screen import is_color, pixels
 from .synthetic import GALLERY, synthetic
 
 pytestmark = pytest.mark.qt

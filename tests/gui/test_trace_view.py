@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
+from pyqtgraph.Qt import QtCore, QtTest
 
 from necomimi.gui.display_filter import AVERAGE, DisplaySettings
 from necomimi.gui.display_state import DisplayState
@@ -17,7 +17,7 @@ from necomimi.gui.trace_controls import WINDOWS_S
 from necomimi.gui.trace_view import TraceView
 from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
 
-from .shown import is_color, pixels
+from .screen import is_color, pixels, turn_wheel
 
 pytestmark = pytest.mark.qt
 
@@ -95,22 +95,6 @@ def bright(area: np.ndarray) -> np.ndarray:
 
 def press(view: TraceView, key: str) -> None:
     QtTest.QTest.keyClick(view, getattr(QtCore.Qt.Key, f"Key_{key}"))
-
-
-def turn_wheel(view: TraceView, eighths: int) -> None:
-    none = QtCore.Qt.MouseButton.NoButton
-    modifier = QtCore.Qt.KeyboardModifier.NoModifier
-    event = QtGui.QWheelEvent(
-        QtCore.QPointF(300, 200),
-        QtCore.QPointF(300, 200),
-        QtCore.QPoint(0, 0),
-        QtCore.QPoint(0, eighths),
-        none,
-        modifier,
-        QtCore.Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QtWidgets.QApplication.sendEvent(view, event)
 
 
 def test_every_channel_is_drawn_in_its_row_over_the_whole_width(view: TraceView) -> None:

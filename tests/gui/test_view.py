@@ -18,7 +18,7 @@ from necomimi.gui.settings import Layout, Settings
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.gui.view import load_gallery
 
-from .shown import is_color
+from .screen import is_color
 
 pytestmark = pytest.mark.qt
 

@@ -19,7 +19,7 @@ from necomimi.gui.theme import DARK, LIGHT, font
 from necomimi.gui.window import DWELL_S, PICTURE_WAIT_S, ViewerWindow
 from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
-from .shown import is_color, pixels
+from .screen import is_color, pixels
 from .synthetic import GALLERY, synthetic
 
 pytestmark = pytest.mark.qt

@@ -1,13 +1,13 @@
-"""What a widget shows, for the tests of the windows: QWidget or QImage -> pixels."""
+"""See what a widget shows, and turn the wheel over it, for the tests of the windows: QWidget -> pixels."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from pyqtgraph.Qt import QtGui
+from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
-__all__ = ["is_color", "pixels", "rgb"]
+__all__ = ["is_color", "pixels", "rgb", "turn_wheel"]
 
 
 def pixels(shown: Any) -> np.ndarray:
@@ -29,3 +29,18 @@ def is_color(area: np.ndarray, color: Any, tolerance: int = 6) -> np.ndarray:
     """Return where an area has a colour, shape (height, width)."""
     found: np.ndarray = np.abs(area - np.array(rgb(color))).max(axis=2) <= tolerance
     return found
+
+
+def turn_wheel(widget: Any, up: int, right: int = 0) -> None:
+    """Turn the wheel over the middle of a widget, by eighths of a degree."""
+    event = QtGui.QWheelEvent(
+        QtCore.QPointF(widget.rect().center()),
+        QtCore.QPointF(widget.rect().center()),
+        QtCore.QPoint(),
+        QtCore.QPoint(right, up),
+        QtCore.Qt.MouseButton.NoButton,
+        QtCore.Qt.KeyboardModifier.NoModifier,
+        QtCore.Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QtWidgets.QApplication.sendEvent(widget, event)
