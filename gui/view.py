@@ -94,7 +94,7 @@ def command(
         raise typer.Exit(status)
     for name, path in (("screenshot", screenshot), ("report", report), ("recording", record)):
         if path is not None:
-            console.print(f"{name}: {path}")
+            console.print(f"{name}: {path}", markup=False, soft_wrap=True)
 
 
 def _require_display(screenshot: Path | None) -> None:

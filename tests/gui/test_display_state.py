@@ -282,12 +282,14 @@ def test_stamps_that_are_no_numbers_are_passed_over() -> None:
     assert state.eeg is None
 
 
-def test_marks_are_bounded() -> None:
+@pytest.mark.parametrize("lost", [0, 2])  # events between two that have come
+def test_marks_are_bounded(lost: int) -> None:
     state = DisplayState()
-    for code in range(3 * MAX_MARKS):
+    for i in range(3 * MAX_MARKS):
+        code = (1 + lost) * i
         state.update(Event(onset=float(code), label="a", code=code), float(code))
     assert len(state.marks) == MAX_MARKS
-    assert len(state._by_code) <= MAX_MARKS + 1
+    assert list(state._by_code.values()) == list(state.marks)
 
 
 def test_the_source_in_words() -> None:

@@ -15,7 +15,7 @@ from necomimi.curve import make_client_keys, make_server_keys
 from necomimi.errors import FeedError
 from necomimi.feed import Publisher, decode, encode
 from necomimi.gui.display_state import DisplayState
-from necomimi.gui.receiver import PICTURE_CAPACITY, Receiver
+from necomimi.gui.receiver import LARGE_PICTURES, PICTURES, Receiver
 from necomimi.records import Event, GeneratedImage, Retrieval, Status
 
 DEADLINE_S = 20.0
@@ -105,15 +105,19 @@ def test_a_window_that_hangs_loses_the_oldest_and_knows_how_many(publisher: Publ
     receiver.stop()
 
 
-def test_of_pictures_only_the_newest_wait_and_each_comes_after_what_it_is_of(publisher: Publisher) -> None:
+@pytest.mark.parametrize("most", [LARGE_PICTURES + 8, PICTURES])
+def test_the_newest_pictures_wait_whole_older_ones_small_and_each_comes_after_what_it_is_of(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("necomimi.gui.receiver.PICTURES", most)
     receiver = Receiver(publisher.address)
     receiver.start()
     connect(publisher, receiver)
-    n = 3 * PICTURE_CAPACITY
+    n = 3 * LARGE_PICTURES
     for code in range(n):
         event = Event(onset=float(code), label="a", code=code)
         publisher.send(event)
-        pixels = np.full((512, 512, 3), code, dtype=np.uint8)
+        pixels = np.full((256, 512, 3), code, dtype=np.uint8)
         publisher.send(GeneratedImage(event=event, pixels=pixels, seed=0, stage="one-stage"))
     last = Event(onset=0.0, label="last", code=n)
     publisher.send(last)
@@ -122,7 +126,9 @@ def test_of_pictures_only_the_newest_wait_and_each_comes_after_what_it_is_of(pub
     events = [record.code for record in taken if isinstance(record, Event)]
     pictures = [record for record in taken if isinstance(record, GeneratedImage)]
     assert events == list(range(n + 1))
-    assert [image.event.code for image in pictures] == list(range(n - PICTURE_CAPACITY, n))
+    assert [image.event.code for image in pictures] == list(range(n - min(n, most), n))
+    sizes = [image.pixels.shape[:2] for image in pictures]
+    assert sizes == [(48, 96)] * (len(pictures) - LARGE_PICTURES) + [(256, 512)] * LARGE_PICTURES
     assert all(image.pixels[0, 0, 0] == image.event.code for image in pictures)
     assert all(taken.index(image.event) < i for i, image in enumerate(taken) if isinstance(image, GeneratedImage))
     assert receiver.n_dropped == 0
