@@ -6,12 +6,13 @@ break, a key. Such markers begin with a prefix of their own; live and in recordi
 
 from __future__ import annotations
 
-__all__ = ["OUR_SOURCE_IDS", "PRESENTER_NAME", "PRESENTER_PREFIX", "REPLAY_PREFIX", "is_control"]
+__all__ = ["MAX_LABEL_CHARS", "OUR_SOURCE_IDS", "PRESENTER_NAME", "PRESENTER_PREFIX", "REPLAY_PREFIX", "is_control"]
 
 REPLAY_PREFIX = "replay/"
 PRESENTER_PREFIX = "present/"
 PRESENTER_NAME = "necomimi-present"  # of the presenter's marker stream
 OUR_SOURCE_IDS = ("necomimi-decisions", "necomimi-similarities")  # what a decoder said is no stimulus
+MAX_LABEL_CHARS = 1024  # a longer marker is cut: nothing from the network, or in a file, is unbounded
 
 
 def is_control(label: str) -> bool:

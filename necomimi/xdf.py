@@ -17,10 +17,10 @@ import psutil
 from numpy.typing import NDArray
 
 from necomimi.errors import ChannelMismatchError, DatasetError
-from necomimi.markers import OUR_SOURCE_IDS, is_control
+from necomimi.markers import MAX_LABEL_CHARS, OUR_SOURCE_IDS, is_control
 from necomimi.montage import match_channels, volts_per_unit
 from necomimi.recordings import Recording
-from necomimi.records import StreamInfo
+from necomimi.records import StreamInfo, stated_speed, stated_steps
 from necomimi.stamps import place_events
 from necomimi.xdf_chunks import VALUE_BYTES, Contents, XDFStream, read_contents, whole_chunks
 
@@ -28,8 +28,6 @@ __all__ = ["open_xdf"]
 
 logger = logging.getLogger(__name__)
 
-STEP_NAMES = ("baseline", "resample", "whiten")
-MAX_LABEL_CHARS = 1024
 MAX_MARKERS = 5_000_000
 MAX_OUTSIDE_S = 10.0  # a marker further from the signal than this is not about it
 MAX_BACK_S = 5.0
@@ -66,7 +64,7 @@ def open_xdf(path: Path, stream: str | None = None) -> Recording:
             "a stream of strings that name what was shown; the file holds " + _listing(contents.streams),
             "record the stimulus computer's marker stream as well",
         )
-    speed = _speed(eeg)
+    speed = stated_speed(eeg.desc.findtext("replay/speed") or "")
     stamps, onsets = (stamps - stamps[0]) * speed, (onsets - stamps[0]) * speed
     sfreq = eeg.sfreq / speed
     firsts, events = place_events(stamps, sfreq, onsets)
@@ -88,7 +86,7 @@ def open_xdf(path: Path, stream: str | None = None) -> Recording:
         seams=tuple(firsts[1:].tolist()),
         stamps=stamps,
         onsets=onsets,
-        applied=_applied(eeg),
+        applied=stated_steps(eeg.desc.findtext("preprocessing/applied") or ""),
         reader=read,
     )
 
@@ -276,17 +274,3 @@ def _channels(
             factors[silent] = matched.factors
             units = ["V" if i in silent else unit for i, unit in enumerate(units)]
     return names, types, factors, tuple(units)
-
-
-def _applied(eeg: XDFStream) -> tuple[str, ...]:
-    """Return the preprocessing that the stream's header declares."""
-    return tuple(step for step in (eeg.desc.findtext("preprocessing/applied") or "").split() if step in STEP_NAMES)
-
-
-def _speed(eeg: XDFStream) -> float:
-    """Return how many times faster than life the stream was played when it was recorded."""
-    try:
-        speed = float(eeg.desc.findtext("replay/speed") or 1.0)
-    except ValueError:
-        return 1.0
-    return speed if 0 < speed < np.inf else 1.0

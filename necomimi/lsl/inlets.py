@@ -11,6 +11,7 @@ import pylsl.util
 from numpy.typing import NDArray
 
 from necomimi.errors import StreamLostError
+from necomimi.markers import MAX_LABEL_CHARS
 
 from .headers import text_of, to_record
 
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 OPEN_TIMEOUT_S = 5.0
 EEG_BUFFER_S = 20  # liblsl drops the oldest samples silently beyond this; the ring notices the hole
 MAX_PULL_SAMPLES = 4096
-MAX_LABEL_CHARS = 1024  # a longer marker is cut: nothing from the network is unbounded
 
 
 class _Inlet:

@@ -11,7 +11,7 @@ import pytest
 
 from necomimi import lsl
 from necomimi.errors import StreamLostError, StreamNotFoundError
-from necomimi.lsl import inlets
+from necomimi.markers import MAX_LABEL_CHARS
 from necomimi.records import StreamInfo
 
 pytestmark = pytest.mark.lsl
@@ -74,7 +74,7 @@ def test_markers_of_every_kind() -> None:
             assert new, "markers are missing"
             got += new
         inlet.refresh_clock()
-    assert [label for label, _ in got] == [label[: inlets.MAX_LABEL_CHARS] for label in labels]
+    assert [label for label, _ in got] == [label[:MAX_LABEL_CHARS] for label in labels]
     np.testing.assert_allclose([t for _, t in got], t0 + np.arange(4), atol=1e-3)
 
 
