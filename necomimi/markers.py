@@ -12,6 +12,7 @@ from typing import Any
 from necomimi.errors import ChannelMismatchError
 
 __all__ = [
+    "MAX_LABEL_CHARS",
     "OUR_SOURCE_IDS",
     "PRESENTER_NAME",
     "PRESENTER_PREFIX",

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from necomimi.errors import ChannelMismatchError, ConfigError
 from necomimi.records import StreamInfo
 
-__all__ = ["ChannelMap", "canonical_name", "match_channels", "needs_samples", "repair_matrix", "volts_per_unit"]
+__all__ = [
+    "ChannelMap",
+    "canonical_name",
+    "match_channels",
+    "needs_samples",
+    "repair_matrix",
+    "standard_montage",
+    "volts_per_unit",
+]
 
 # Old 10-20 names and the ones that replaced them.
 ALIASES = {"t3": "t7", "t4": "t8", "t5": "p7", "t6": "p8"}
@@ -179,6 +187,14 @@ def needs_samples(info: StreamInfo, ch_names: Sequence[str]) -> bool:
     return any(not units[i].strip() for name in ch_names for i in places.get(canonical_name(name), []))
 
 
+def standard_montage() -> Any:
+    """Return MNE's montage of the 10-5 system."""
+    import mne
+
+    names = mne.channels.get_builtin_montages()  # MNE 1.13 gives it another name
+    return mne.channels.make_standard_montage("colin27_1005" if "colin27_1005" in names else "standard_1005")
+
+
 def repair_matrix(ch_names: Sequence[str], bads: Sequence[str]) -> NDArray[np.float64]:
     """Return the matrix that puts what the other channels say in the place of bad ones (spherical splines).
 
@@ -295,9 +311,7 @@ def _interpolation(ch_names: tuple[str, ...], missing: tuple[int, ...]) -> NDArr
             f"at least {MIN_GOOD_CHANNELS}",
             "mend the cap, or train on this montage",
         )
-    builtin = mne.channels.get_builtin_montages()  # MNE 1.13 gives the 10-5 system another name
-    known = mne.channels.make_standard_montage("colin27_1005" if "colin27_1005" in builtin else "standard_1005")
-    head = known.get_positions()
+    head = standard_montage().get_positions()
     sites = {canonical_name(name): position for name, position in head["ch_pos"].items()}
     unknown = [name for name in ch_names if canonical_name(name) not in sites]
     if unknown:

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from necomimi.errors import ChannelMismatchError, CheckpointError, ConfigError
+from necomimi.records import STEPS
 
 __all__ = ["Preprocessor", "apply_operators", "ledoit_wolf", "n_samples", "temporal_operator", "whitening_matrix"]
-
-STEPS = ("baseline", "resample", "whiten")
 
 
 def n_samples(tmin: float, tmax: float, sfreq: float) -> int:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from necomimi.montage import standard_montage
+
 __all__ = ["N_TIMES", "SFREQ", "PictureAxes", "Waves", "draw_delays", "lead_field", "visual_cortex"]
 
 SFREQ = 1000.0  # Hz
@@ -120,11 +122,9 @@ def lead_field(ch_names: Sequence[str], positions: _Floats, moments: _Floats) ->
 
     names = [*ch_names, REFERENCE]
     info = mne.create_info(names, SFREQ, "eeg")
-    known = mne.channels.get_builtin_montages()
-    montage = "colin27_1005" if "colin27_1005" in known else "standard_1005"  # MNE 1.13 renamed it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        info.set_montage(mne.channels.make_standard_montage(montage), verbose="error")
+        info.set_montage(standard_montage(), verbose="error")
     sphere = mne.make_sphere_model("auto", "auto", info, verbose="error")
     dipoles = mne.Dipole(
         times=np.arange(len(positions), dtype=float),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from necomimi.errors import ChannelMismatchError, DatasetError
 from necomimi.montage import match_channels, volts_per_unit
 from necomimi.recordings import Recording
-from necomimi.records import StreamInfo
+from necomimi.records import StreamInfo, stated_speed, stated_steps
 from necomimi.stamps import place_events
 from necomimi.xdf_chunks import VALUE_BYTES, Contents, XDFStream, read_contents, whole_chunks
 from necomimi.xdf_markers import read_markers
@@ -28,7 +28,6 @@ __all__ = ["open_xdf"]
 
 logger = logging.getLogger(__name__)
 
-STEP_NAMES = ("baseline", "resample", "whiten")
 MAX_MARKERS = 5_000_000
 RATE_TOLERANCE = 0.005
 
@@ -66,7 +65,7 @@ def open_xdf(path: Path, stream: str | None = None, *, needs_events: bool = True
             "a stream that names what was shown; the file holds " + _listing(contents.streams),
             "record the stimulus computer's marker stream as well",
         )
-    speed = _speed(eeg)
+    speed = stated_speed(eeg.desc.findtext("replay/speed") or "")
     onsets = np.array([onset for onset, _ in stimuli])
     asked, told = (np.array([decision[i] for decision in decisions]) for i in (0, 1))
     times = (np.concatenate([onsets, asked, told]) - stamps[0]) * speed
@@ -98,7 +97,7 @@ def open_xdf(path: Path, stream: str | None = None, *, needs_events: bool = True
         seams=tuple(firsts[1:].tolist()),
         stamps=stamps,
         onsets=times[: len(stimuli)],
-        applied=_applied(eeg),
+        applied=stated_steps(eeg.desc.findtext("preprocessing/applied") or ""),
         reader=read,
     )
 
@@ -243,17 +242,3 @@ def _channels(
             factors[silent] = matched.factors
             units = ["V" if i in silent else unit for i, unit in enumerate(units)]
     return names, types, factors, tuple(units)
-
-
-def _applied(eeg: XDFStream) -> tuple[str, ...]:
-    """Return the preprocessing that the stream's header declares."""
-    return tuple(step for step in (eeg.desc.findtext("preprocessing/applied") or "").split() if step in STEP_NAMES)
-
-
-def _speed(eeg: XDFStream) -> float:
-    """Return how many times faster than life the stream was played when it was recorded."""
-    try:
-        speed = float(eeg.desc.findtext("replay/speed") or 1.0)
-    except ValueError:
-        return 1.0
-    return speed if 0 < speed < np.inf else 1.0

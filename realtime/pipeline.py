@@ -105,6 +105,7 @@ class Pipeline:
         self._waiting: queue.SimpleQueue[_Ready | None] = queue.SimpleQueue()  # bounded by `_enqueue`
         self._lock = threading.Lock()
         self._n_events = 0
+        self._unanswered: dict[int, Event] = {}  # by code
         self._n_retrievals = 0
         self._refusals: Counter[str] = Counter()
         self._n_samples = 0
@@ -137,6 +138,8 @@ class Pipeline:
             self.painter.stop()
         for refusal in self.epocher.flush("the run ended before its data came"):
             self._refuse(refusal)
+        for event in list(self._unanswered.values()):  # a thread has failed
+            self._refuse(Refusal(event=event, reason="incomplete", detail="the run broke off before its answer"))
         return self.status()
 
     @property
@@ -165,7 +168,7 @@ class Pipeline:
                 n_events=self._n_events,
                 n_retrievals=self._n_retrievals,
                 n_refusals=n_refusals,
-                n_pending=self._n_events - self._n_retrievals - n_refusals,
+                n_pending=len(self._unanswered),
                 refusals=refusals,
                 lag_s=max(0.0, lag) if np.isfinite(lag) else 0.0,
                 latency_ms=latency_ms,
@@ -201,6 +204,12 @@ class Pipeline:
     # -- acquisition thread --------------------------------------------------------------------------------------
 
     def _acquire(self) -> None:
+        try:
+            self._pull_and_cut()
+        finally:
+            self._waiting.put(None)  # the decoding thread waits for nothing more
+
+    def _pull_and_cut(self) -> None:
         next_status = time.monotonic()
         while not self._stopping.is_set():
             pulled = self.source.pull(PULL_TIMEOUT_S)
@@ -226,7 +235,6 @@ class Pipeline:
                 self._cpu_percent = self.load.percent()
                 self._alarms.ask()
                 self.outlets.publish(self.status())
-        self._waiting.put(None)
 
     def _take_chunk(self, chunk: Chunk, cause: Cause) -> None:
         if chunk.info.sfreq != self.epocher.info.sfreq or chunk.info.applied != self.epocher.info.applied:
@@ -256,6 +264,7 @@ class Pipeline:
         with self._lock:
             event = Event(onset=onset, label=label, code=self._n_events)
             self._n_events += 1
+            self._unanswered[event.code] = event
         for refusal in self.epocher.add_event(event):
             self._enqueue(refusal)
         return event
@@ -316,6 +325,7 @@ class Pipeline:
             self.latency.add(latency_ms)
             with self._lock:
                 self._n_retrievals += 1
+                del self._unanswered[epoch.event.code]
             if self.painter is not None:
                 self.painter.submit(PaintRequest(epoch.event, answer.mean, retrieval.n_averaged, last, decided))
 
@@ -324,4 +334,5 @@ class Pipeline:
         self.outlets.decide(refusal)
         with self._lock:
             self._refusals[refusal.reason] += 1
+            del self._unanswered[refusal.event.code]
         logger.debug("event %d refused: %s (%s)", refusal.event.code, refusal.reason, refusal.detail)

@@ -235,7 +235,7 @@ def command(
             timeout,
             stopping.is_set,
         )
-        recorder = Recorder(out, [eeg, *markers])
+        recorder = Recorder(out, [eeg, *markers], task="record")
         recorder.start(RECORDER_TIMEOUT_S, stopping.is_set)
     except NecomimiError:
         if stopping.is_set():

