@@ -15,12 +15,11 @@ from necomimi.spaces import Space
 __all__ = ["BREAK_S", "Plan", "base_config", "embedding_of", "expected_minutes"]
 
 BREAK_S = 0.5  # between two sequences of a rehearsal, whose person has no need of rest
-DECODER_VERSION = 1  # of the directories that a calibration may start from
 
 
 def base_config(path: Path) -> dict[str, Any]:
     """Return what a decoder directory says of itself."""
-    return read_config(path, "decoder", DECODER_VERSION)
+    return read_config(path, "decoder")
 
 
 @dataclass(frozen=True, kw_only=True)

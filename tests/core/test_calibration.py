@@ -67,7 +67,7 @@ def test_pictures_are_embedded_as_for_the_decoder_to_start_from(tmp_path: Path) 
     assert embedding_of(None, None) == ["--model", "embedded"]
     model = "open_clip:ViT-H-14/laion2b_s32b_b79k"
     assert embedding_of(model, None) == ["--model", model]
-    write_config(tmp_path / "base", "decoder", 1, {"space": "adapted", "base_space": f"{model}?layer=11&levels=1,3,9"})
+    write_config(tmp_path / "base", "decoder", {"space": "adapted", "base_space": f"{model}?layer=11&levels=1,3,9"})
     expected = ["--model", model, "--layer", "11", "--levels", "1,3,9"]
     assert embedding_of(None, tmp_path / "base") == embedding_of(model, tmp_path / "base") == expected
     with pytest.raises(ConfigError, match="it is the decoder's own"):
@@ -76,7 +76,7 @@ def test_pictures_are_embedded_as_for_the_decoder_to_start_from(tmp_path: Path) 
 
 def test_a_cap_without_the_channels_of_the_base_is_refused_before_the_presentation(tmp_path: Path) -> None:
     _require_channels("", ["Fz"])
-    write_config(tmp_path / "base", "decoder", 1, {"preprocessing": {"ch_names": ["Fz", "T7", "Oz"]}})
+    write_config(tmp_path / "base", "decoder", {"preprocessing": {"ch_names": ["Fz", "T7", "Oz"]}})
     _require_channels(str(tmp_path / "base"), ["oz", "T3", "Fz", "Cz"])
     with pytest.raises(ProgramError, match=r"lacks 1 of the 3 channels of .*base: T7"):
         _require_channels(str(tmp_path / "base"), ["Fz", "Oz"])
