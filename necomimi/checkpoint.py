@@ -88,6 +88,8 @@ def read_config(path: Path, kind: str) -> dict[str, Any]:
         raise CheckpointError(f"{file} says its format is {found!r}", f"'necomimi-{kind}'")
     if not isinstance(config.get("version"), int) or config["version"] > VERSIONS[kind]:
         raise CheckpointError(
-            f"{file} has version {config.get('version')!r}", f"at most {VERSIONS[kind]}", "update necomimi, or make it again"
+            f"{file} has version {config.get('version')!r}",
+            f"at most {VERSIONS[kind]}",
+            "update necomimi, or make it again",
         )
     return config
