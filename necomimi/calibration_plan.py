@@ -61,11 +61,16 @@ class Plan:
         Raises
         ------
         ConfigError
-            OUT holds a calibration with another plan.
+            OUT holds a calibration with another plan, or a damaged one.
         """
         path, now = out / "plan.json", asdict(self)
         if path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                kept = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise ConfigError(
+                    f"{path} is damaged: {error}", "the plan of a calibration", "another --out"
+                ) from error
             if changed := [key for key in now if kept.get(key) != now[key]]:
                 differences = ", ".join(f"{key} {now[key]!r} in place of {kept.get(key)!r}" for key in changed)
                 raise ConfigError(

@@ -57,6 +57,13 @@ def test_a_plan_is_kept_and_another_one_refused(tmp_path: Path) -> None:
         replace(PLAN, limit=13, seed=3).keep(tmp_path / "out")
 
 
+@pytest.mark.parametrize("text", ["", "3", '{"pictures": '])
+def test_a_damaged_plan_is_told_in_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"plan\.json is damaged[\s\S]*another --out"):
+        PLAN.keep(tmp_path)
+
+
 def test_minutes_are_those_of_the_presenter() -> None:
     # 200 pictures 10 times: 100 sequences of 20 and a target, 200 ms each, and breaks of 1.5 s
     assert expected_minutes(200, 10) == pytest.approx(100 * (21 * 0.2 + 1.5) / 60)
@@ -108,10 +115,16 @@ def test_a_rehearsal_keeps_whole_concepts_for_its_proof(tmp_path: Path) -> None:
     before = [path.stat().st_mtime_ns for path in live]
     rehearsal.draw(tmp_path / "given", 200, seed=1)  # it is there
     assert [path.stat().st_mtime_ns for path in live] == before
-    write_pictures(tmp_path / "few", 11)
-    with pytest.raises(DatasetError, match="11 concepts"):
-        Rehearsal(tmp_path / "other").draw(tmp_path / "few", 200, seed=0)
-    assert not (tmp_path / "other").exists()
+
+
+def test_a_rehearsal_needs_as_many_concepts_as_it_says(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "few", 11, 1)
+    with pytest.raises(DatasetError, match=r"11 concepts\nexpected: at least 12\n"):
+        Rehearsal(tmp_path / "pictures").draw(tmp_path / "few", 200, seed=0)
+    assert not (tmp_path / "pictures").exists()
+    write_pictures(tmp_path / "enough", 12, 1)
+    Rehearsal(tmp_path / "pictures").draw(tmp_path / "enough", 200, seed=0)
+    assert len(picture_files(tmp_path / "pictures" / "training")) == 10
 
 
 def test_a_rehearsal_draws_pictures_of_its_own(tmp_path: Path) -> None:
