@@ -23,7 +23,6 @@ __all__ = ["WEIGHTS_PATH", "EmbeddedGenerator", "GeneratorWeights", "build_embed
 
 WEIGHTS_PATH = Path(__file__).parent / "assets" / "embedded_generator"
 WEIGHTS_NAME = "generator.safetensors"
-VERSION = 1
 
 
 @dataclass(eq=False, kw_only=True)
@@ -53,7 +52,7 @@ class GeneratorWeights:
 
     def save(self, path: Path) -> None:
         """Write the directory, weights in half precision; an existing generator there is replaced."""
-        self.check_overwritable(path)
+        check_overwritable(path, "generator")
         fields = {
             "space": self.space,
             "n_dims": self.decoder.n_dims,
@@ -66,14 +65,9 @@ class GeneratorWeights:
         }
         state = self._modules().state_dict()
         with whole_directory(path) as partial:
-            write_config(partial, "generator", VERSION, fields)
+            write_config(partial, "generator", fields)
             halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in state.items()}
             save_file(halves, partial / WEIGHTS_NAME)
-
-    @staticmethod
-    def check_overwritable(path: Path) -> None:
-        """Refuse to replace anything but a generator, as `save` does."""
-        check_overwritable(path, "generator", VERSION)
 
     @classmethod
     def load(cls, path: Path) -> GeneratorWeights:
@@ -84,7 +78,7 @@ class GeneratorWeights:
         CheckpointError
             It is absent, foreign or damaged.
         """
-        config = read_config(path, "generator", VERSION)
+        config = read_config(path, "generator")
         remedy = "make it with: necomimi train generator OUT"
         try:
             n_dims, size, widths = int(config["n_dims"]), int(config["size"]), config["refiner_widths"]

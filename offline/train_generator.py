@@ -13,6 +13,7 @@ import typer
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from necomimi.checkpoint import check_overwritable
 from necomimi.config import load_settings
 from necomimi.console import console, output, progress
 from necomimi.device import choose_device
@@ -57,7 +58,7 @@ def train_generator(out: Path, settings: GeneratorSettings) -> dict[str, Any]:
     NecomimiError
         A package of the extra ``demo`` is missing.
     """
-    GeneratorWeights.check_overwritable(out)
+    check_overwritable(out, "generator")
     folder = out.with_name(f"{out.name}.training")
     device = choose_device(settings.device)
     with progress() as bar:

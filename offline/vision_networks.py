@@ -20,7 +20,7 @@ from torch import nn
 
 from necomimi.device import choose_device
 from necomimi.embedders import build_embedder
-from necomimi.errors import CheckpointError, NecomimiError
+from necomimi.errors import CheckpointError, NecomimiError, missing_package
 from necomimi.open_clip_networks import load_open_clip
 from necomimi.picture_metrics import resize
 
@@ -114,7 +114,7 @@ def _load(name: str, folder: Path | None, device: torch.device) -> Callable[[NDA
     try:
         network, prepare = _BUILDERS[name](path)
     except ImportError as error:
-        raise NecomimiError("it needs torchvision", remedy='pip install "necomimi[clip]"') from error
+        raise missing_package("it", error, "clip") from error
     network = network.eval().requires_grad_(False).to(device)
 
     def features(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
