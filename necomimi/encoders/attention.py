@@ -6,6 +6,7 @@ import math
 from typing import cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,14 +29,14 @@ def attend(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
     x : Tensor, shape (B, n_tokens, n_dims)
     """
     parts = F.linear(x, cast(Tensor, attention.in_proj_weight), attention.in_proj_bias)
-    query, key, value = parts.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, T, D)
+    query, key, value = rearrange(parts, "B T (part heads D) -> part B heads T D", part=3, heads=attention.num_heads)
     if attention.training and x.device.type == "cpu":
         weights = (query * attention.head_dim**-0.5) @ key.mT
         found = dropout(weights.softmax(dim=-1), attention.dropout, attention.training) @ value
     else:
         p = attention.dropout if attention.training else 0.0
         found = F.scaled_dot_product_attention(query, key, value, dropout_p=p)
-    attended: Tensor = attention.out_proj(found.transpose(1, 2).flatten(2))
+    attended: Tensor = attention.out_proj(rearrange(found, "B heads T D -> B T (heads D)"))
     return attended
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -88,9 +89,11 @@ def pooled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """
     steps = WIDE // STRIDE
     n_steps = n_tokens(x.shape[-1]) + steps - 1
-    x = x[..., : n_steps * STRIDE].unflatten(-1, (n_steps, STRIDE)).transpose(-1, -2)  # (B, n_in, 5, n_steps)
-    kernel = wide_kernel(convolution.weight).squeeze(2).unflatten(-1, (steps, STRIDE)).transpose(-1, -2)
-    return F.conv2d(x.flatten(1, 2).unsqueeze(2), kernel.flatten(1, 2).unsqueeze(2), convolution.bias)
+    x = rearrange(x[..., : n_steps * STRIDE], "B n_in (steps stride) -> B (n_in stride) 1 steps", stride=STRIDE)
+    kernel = rearrange(
+        wide_kernel(convolution.weight), "n_out n_in 1 (steps stride) -> n_out (n_in stride) 1 steps", stride=STRIDE
+    )
+    return F.conv2d(x, kernel, convolution.bias)
 
 
 def mix(weight: Tensor, x: Tensor) -> Tensor:

@@ -85,7 +85,8 @@ class _Model(EEGModuleMixin, nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (B, n_chans, n_times) into (B, n_outputs): logits, or an embedding."""
-        return self.encoder(x)
+        outputs: Tensor = self.encoder(x)
+        return outputs
 
     def reset_head(self, n_outputs: int) -> None:
         """Give the model so many outputs, with fresh weights in the layers that make them."""
