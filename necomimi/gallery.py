@@ -238,7 +238,7 @@ class Gallery(Search):
                 space=config["space"],
                 blur_levels=config.get("blur_levels", ()),
                 clip_norm=config.get("clip_norm"),
-                markers=dict(config.get("markers", {})),
+                markers={str(marker): str(name) for marker, name in dict(config.get("markers", {})).items()},
                 **tensors,
             )
         except CheckpointError as error:

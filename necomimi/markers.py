@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from necomimi.errors import ChannelMismatchError
-
 __all__ = [
     "MAX_LABEL_CHARS",
     "OUR_SOURCE_IDS",
@@ -19,7 +17,6 @@ __all__ = [
     "REPLAY_PREFIX",
     "is_control",
     "label_of",
-    "require_one_channel",
 ]
 
 REPLAY_PREFIX = "replay/"
@@ -49,22 +46,6 @@ def label_of(value: Any) -> str:
     if number == 0:
         return ""
     return str(int(number)) if number.is_integer() else str(value)
-
-
-def require_one_channel(name: str, ch_names: tuple[str, ...]) -> None:
-    """Refuse a marker stream whose samples are several values: which of them names the stimulus is not known.
-
-    Raises
-    ------
-    ChannelMismatchError
-        There are several channels.
-    """
-    if len(ch_names) != 1:
-        raise ChannelMismatchError(
-            f"the marker stream {name!r} has {len(ch_names)} channels ({', '.join(ch_names[:5])})",
-            "one channel, which names the stimulus",
-            "let the program send that value alone, or choose another stream: --markers-name NAME",
-        )
 
 
 def is_control(label: str) -> bool:

@@ -20,8 +20,8 @@ def read_raw(path: Path | str, stream: str | None = None) -> RawArray:
     """Read an XDF file of `necomimi decode --record` or `necomimi record`.
 
     A stimulus is an annotation without duration. A decision ("decision/LABEL", "provisional/LABEL" or "refusal/REASON")
-    begins with the event that it answers, and ends when the answer came. A hole in the samples is closed, as MNE has
-    it, and marked by "BAD boundary", which keeps epochs from crossing.
+    begins with the event that it answers, and ends when the answer came. A hole in the samples is closed, as in MNE,
+    and marked by "BAD boundary", which keeps epochs from crossing.
 
     Parameters
     ----------

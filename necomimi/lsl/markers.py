@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 
 from necomimi.errors import ChannelMismatchError, StreamLostError, StreamNotFoundError
-from necomimi.markers import require_one_channel
 from necomimi.records import StreamInfo
 
 from .choosing import StreamChoice, finder, search
@@ -82,11 +81,13 @@ class MarkerReader(threading.Thread):
             self._inlet.close()
 
     def _take_up(self, inlet: MarkerInlet) -> None:
-        try:
-            require_one_channel(inlet.info.name, inlet.info.ch_names)
-        except ChannelMismatchError:
+        if len(inlet.info.ch_names) != 1:
             inlet.close()
-            raise
+            raise ChannelMismatchError(
+                f"the marker stream {inlet.info.name!r} has {len(inlet.info.ch_names)} channels",
+                "one channel, which names the stimulus",
+                "let the program send that value alone, or choose another stream: --markers-name NAME",
+            )
         self._inlet, self._info = inlet, inlet.info
         self._warn("")
         logger.info("markers from %s", describe(inlet.info))
