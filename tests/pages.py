@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -37,18 +38,15 @@ def start(words: list[str], folder: Path, log: Path | None = None) -> subprocess
     """Start a program in a folder; what it prints goes to a file, or can be read."""
     command = [sys.executable, "-m", "necomimi", *words]
     environment = os.environ | {"COLUMNS": "160"}
-    if log is None:
-        out = subprocess.PIPE
+    with nullcontext(subprocess.PIPE) if log is None else log.open("w", encoding="utf-8") as out:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True)
-    with log.open("w", encoding="utf-8") as file:
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT, text=True)
 
 
-def run(words: list[str], folder: Path, status: int = 0) -> str:
+def run(words: list[str], folder: Path) -> str:
     """Run a program in a folder to its end, and return what it printed."""
     process = start(words, folder)
     text, _ = process.communicate(timeout=300)
-    assert process.returncode == status, f"necomimi {' '.join(words)}\n{text}"
+    assert process.returncode == 0, f"necomimi {' '.join(words)}\n{text}"
     return text
 
 

@@ -75,7 +75,7 @@ def test_raw_files_become_epochs_and_decoders(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["Decoder", "Gallery", "Epochs"])
 def test_the_page_on_folders_names_every_file_and_key(kind: str, folder: Path) -> None:
     page = (DOCS / "formats.md").read_text(encoding="utf-8")
-    known = set(re.findall(r"`([\w.]+)`", page[page.index(f"## {kind}") :].split("\n## ")[0])) | {"format", "version"}
+    known = set(re.findall(r"`([\w.-]+)`", page[page.index(f"## {kind}") :].split("\n## ")[0])) | {"format", "version"}
     places = {
         "Decoder": ("decoders/sub-01", "pooled", "blurred"),
         "Gallery": ("training-gallery", "training-levels"),

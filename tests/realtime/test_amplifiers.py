@@ -33,7 +33,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "amplifiers.md").read_text(encoding
 WANTED = ("C3", "C4", "O1", "O2")
 CAP = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
 RMS_UV = 12.0
-UV, V = "microvolts", "uV"
+UV = "microvolts"
 Channel = tuple[str, str, str]  # label, unit, type
 
 
@@ -85,7 +85,7 @@ UNDERSTOOD = (
     ),
     Amplifier(
         "NA-2014.07.67", "NA-2014.07.67", 250.0,
-        eeg(V, ("ACC X", "g", "Accelerometer"), ("Counter", "samples", "Counter"),
+        eeg("uV", ("ACC X", "g", "Accelerometer"), ("Counter", "samples", "Counter"),
             ("Link Quality", "unknown", "LinkQuality"), ("Digital IOs", "unknown", "DigitalIOs")),
     ),
     Amplifier(
