@@ -14,6 +14,7 @@ from necomimi.feed_file import FeedRecorder, Message
 from necomimi.lsl import local_clock
 from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status
 
+from .history import CAPACITY as DECISIONS
 from .history import reduced
 
 __all__ = ["LARGE_PICTURES", "PICTURES", "Receiver"]
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 SHOWN = (Chunk, Event, Retrieval, Refusal, GeneratedImage, Status)
 CAPACITY = 3000  # over a minute of 63 channels at 20 chunks and 15 decisions a second
 LARGE_PICTURES = 16  # each may be as large as a message of the feed
-PICTURES = 1200  # with those that have been made small, 32 MiB: two for each decision that the history keeps
+PICTURES = 2 * DECISIONS  # with those that have been made small: 32 MiB, and two for each frame of the strip
 POLL_S = 0.1
 
 

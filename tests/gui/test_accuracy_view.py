@@ -14,9 +14,10 @@ from necomimi.gui.repetitions_chart import plot_rect as repetitions_plot
 from necomimi.gui.repetitions_chart import point_places
 from necomimi.gui.theme import DARK
 from necomimi.intervals import wilson
-from necomimi.records import Event, Retrieval, Status
+from necomimi.records import Event, Retrieval
 
 from .screen import is_color, pixels
+from .synthetic import make_status
 
 pytestmark = pytest.mark.qt
 
@@ -26,24 +27,7 @@ CLASSES = tuple(f"c{i}" for i in range(20))
 @pytest.fixture
 def view() -> AccuracyView:
     state = DisplayState()
-    state.update(
-        Status(
-            state="LIVE",
-            message="",
-            sfreq=100.0,
-            n_samples=0,
-            n_missing=0,
-            n_events=0,
-            n_retrievals=0,
-            n_refusals=0,
-            n_pending=0,
-            refusals={},
-            lag_s=0.0,
-            latency_ms={},
-            n_classes=len(CLASSES),
-        ),
-        0.0,
-    )
+    state.update(make_status(n_classes=len(CLASSES)), 0.0)
     view = AccuracyView(state, DARK)
     view.resize(340, 170)
     view.show()

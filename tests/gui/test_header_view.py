@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,13 +10,15 @@ from necomimi.gui.display_state import DisplayState
 from necomimi.gui.header_view import MAX_WARNINGS, HeaderView
 from necomimi.gui.language import use_language
 from necomimi.gui.theme import DARK
-from necomimi.records import Chunk, Status, StreamInfo
+from necomimi.records import Chunk, StreamInfo
 
 from .screen import is_color, pixels
+from .synthetic import make_status
 
 pytestmark = pytest.mark.qt
 
 NOW = 1000.0
+account = partial(make_status, message="the amplifier is silent", n_samples=1, drift_ppm=-12.0, jitter_ms=0.4)
 
 
 @pytest.fixture(params=["en", "ja"])
@@ -29,27 +30,6 @@ def header(request: pytest.FixtureRequest) -> Iterator[HeaderView]:
     header.close()
 
 
-def make_status(**changes: Any) -> Status:
-    status = Status(
-        state="LIVE",
-        message="the amplifier is silent",
-        sfreq=100.0,
-        n_samples=1,
-        n_missing=0,
-        n_events=1,
-        n_retrievals=1,
-        n_refusals=0,
-        n_pending=0,
-        refusals={},
-        lag_s=0.0,
-        latency_ms={},
-        n_classes=2,
-        drift_ppm=-12.0,
-        jitter_ms=0.4,
-    )
-    return replace(status, **changes)
-
-
 def make_chunk(newest: float) -> Chunk:
     info = StreamInfo(name="amp", type="EEG", source_id="a", uid="u", ch_names=("Cz",), sfreq=100.0, units=("V",))
     return Chunk(data=np.zeros((1, 50), dtype=np.float32), timestamps=newest - np.arange(50)[::-1] / 100, info=info)
@@ -57,9 +37,9 @@ def make_chunk(newest: float) -> Chunk:
 
 STATES = {
     "nothing yet": ("waiting", []),
-    "live": ("live", [make_chunk(NOW), make_status()]),
-    "lost": ("trouble", [make_chunk(NOW), make_status(state="LOST")]),
-    "late": ("trouble", [make_chunk(NOW - 0.9), make_status()]),
+    "live": ("live", [make_chunk(NOW), account()]),
+    "lost": ("trouble", [make_chunk(NOW), account(state="LOST")]),
+    "late": ("trouble", [make_chunk(NOW - 0.9), account()]),
 }
 
 
@@ -84,13 +64,13 @@ def test_every_state_is_a_dot_of_its_colour_and_words_within_the_line(
 
 
 def test_warnings_have_a_line_each_and_what_is_too_much_is_counted(header: HeaderView) -> None:
-    header.state.update(make_status(warnings=tuple(f"warning {i}" for i in range(6))), NOW)
+    header.state.update(account(warnings=tuple(f"warning {i}" for i in range(6))), NOW)
     header.advance(NOW, 3)
     warnings = header.warnings()
     assert len(warnings) == MAX_WARNINGS
     assert "3" in warnings[-1].split("warning 3")[1]  # of 7, three and the lost records are shown as "more"
     tall = header.height()
-    header.state.update(make_status(n_samples=2), NOW)
+    header.state.update(account(n_samples=2), NOW)
     header.advance(NOW, 3)
     assert len(header.warnings()) == 1
     assert "3" in header.warnings()[0]

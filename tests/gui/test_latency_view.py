@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,18 @@ from necomimi.gui.display_state import DisplayState
 from necomimi.gui.language import use_language
 from necomimi.gui.latency_view import ROW, LatencyView, fit
 from necomimi.gui.theme import LIGHT
-from necomimi.records import Event, Retrieval, Status
+from necomimi.records import Event, Retrieval
 
 from .screen import is_color, pixels
+from .synthetic import make_status
 
 pytestmark = pytest.mark.qt
 
 
-def account(**changes: Any) -> Status:
-    values: dict[str, Any] = {
-        "state": "LIVE", "message": "", "sfreq": 250.0, "n_samples": 9, "n_missing": 0, "n_events": 12,
-        "n_retrievals": 7, "n_refusals": 4, "n_pending": 1, "refusals": {"flat": 1, "gap": 3, "late": 0},
-        "lag_s": 0.1, "latency_ms": {}, "n_classes": 5,
-    }  # fmt: skip
-    return Status(**values | changes)
+account = partial(
+    make_status, n_samples=9, n_events=12, n_retrievals=7, n_refusals=4, n_pending=1,
+    refusals={"flat": 1, "gap": 3, "late": 0}, lag_s=0.1, n_classes=5,
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ from necomimi.errors import FeedError
 from necomimi.feed import Publisher, decode, encode
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.receiver import LARGE_PICTURES, PICTURES, Receiver
-from necomimi.records import Event, GeneratedImage, Retrieval, Status
+from necomimi.records import Event, GeneratedImage, Retrieval
+
+from .synthetic import make_status
 
 DEADLINE_S = 20.0
 
@@ -65,21 +67,7 @@ def test_records_arrive_in_order_with_their_time(publisher: Publisher) -> None:
 
 def test_the_records_of_an_older_decoder_are_understood() -> None:
     event = Event(onset=1.0, label="a", code=0)
-    status = Status(
-        state="LIVE",
-        message="",
-        sfreq=100.0,
-        n_samples=1,
-        n_missing=0,
-        n_events=1,
-        n_retrievals=0,
-        n_refusals=0,
-        n_pending=1,
-        refusals={},
-        lag_s=0.0,
-        latency_ms={},
-        n_classes=2,
-    )
+    status = make_status(n_samples=1, n_events=1, n_pending=1)
     answer = Retrieval(event=event, labels=("a", "b"), scores=np.array([0.7, 0.3], dtype=np.float32))
     added = ("until", "sure", "warnings", "tmin", "tmax", "drift_ppm", "jitter_ms", "cpu_percent")
     state = DisplayState()

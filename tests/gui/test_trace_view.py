@@ -15,9 +15,10 @@ from necomimi.gui.ruler import SCALES
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.gui.trace_controls import WINDOWS_S
 from necomimi.gui.trace_view import TraceView
-from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
+from necomimi.records import Chunk, Event, Refusal, Retrieval, StreamInfo
 
 from .screen import is_color, pixels, turn_wheel
+from .synthetic import make_status
 
 pytestmark = pytest.mark.qt
 
@@ -58,26 +59,6 @@ def feed(
         data = np.tile(volts * np.sin(6 * np.pi * some), (n_channels, 1))
         view.state.update(Chunk(data=data.astype(np.float32), timestamps=some, info=info), float(some[-1]))
     view.advance(NOW)
-
-
-def make_status(tmin: float, tmax: float) -> Status:
-    return Status(
-        state="LIVE",
-        message="",
-        sfreq=SFREQ,
-        n_samples=1,
-        n_missing=0,
-        n_events=1,
-        n_retrievals=0,
-        n_refusals=1,
-        n_pending=0,
-        refusals={},
-        lag_s=0.0,
-        latency_ms={},
-        n_classes=2,
-        tmin=tmin,
-        tmax=tmax,
-    )
 
 
 def crop(view: TraceView, left: float = 0.0, right: float = 1.0) -> np.ndarray:
