@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +24,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, numpy and scipy read it 
 from necomimi.lsl import write_loopback_config  # noqa: E402
 
 write_loopback_config(LSL_FOLDER / "lsl_api.cfg", f"necomimi-{os.getpid()}")
+hypothesis.settings.register_profile("necomimi", deadline=None)  # a busy machine is no fault of an example
+hypothesis.settings.load_profile("necomimi")
 
 
 def pytest_unconfigure() -> None:
