@@ -436,6 +436,13 @@ def test_sliding_windows_need_no_markers(start: Start) -> None:
     np.testing.assert_allclose(gaps, np.round(gaps), atol=0.02)
 
 
+def test_a_unit_that_cannot_be_right_is_told(start: Start) -> None:
+    session = start("volts")
+    session.amplifier.send(1e6 * signal()[:, :1000])  # type: ignore[union-attr]
+    session.until(lambda: any("no EEG" in w for w in session.pipeline.status().warnings), "the warning")
+    session.finish()
+
+
 def test_old_samples_raise_the_alarm(start: Start) -> None:
     session = start("lag")
     session.amplifier.send(signal()[:, :500])  # type: ignore[union-attr]
