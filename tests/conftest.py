@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +23,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("GOMP_SPINCOUNT", "100")  # as the command sets it
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, numpy and scipy read it when they are first imported
 
+from necomimi.cli import main  # noqa: E402
 from necomimi.lsl import write_loopback_config  # noqa: E402
 
 write_loopback_config(LSL_FOLDER / "lsl_api.cfg", f"necomimi-{os.getpid()}")
@@ -31,6 +34,23 @@ hypothesis.settings.load_profile("necomimi")
 def pytest_unconfigure() -> None:
     """Remove this process's LSL configuration."""
     shutil.rmtree(LSL_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return what runs `necomimi` in this process, and gives the words in which it refuses its arguments."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["necomimi", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == 2, err
+        assert out == ""
+        assert len(err.strip().splitlines()) <= 3
+        return err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -258,18 +256,14 @@ def test_a_sender_that_comes_back_without_a_channel_is_not_decoded(start: Start)
 
 
 def test_a_person_the_decoder_does_not_know_is_refused_before_any_stream_is_sought(
-    tmp_path: Path, make_decoder: Callable[[], Decoder]
+    tmp_path: Path, make_decoder: Callable[[], Decoder], refused: Callable[..., str]
 ) -> None:
     decoder = make_decoder()
     decoder.subjects = {"sub-01": decoder.preprocessor.spatial}
     decoder.save(tmp_path / "decoder")
-    done = subprocess.run(
-        [sys.executable, "-m", "necomimi", "decode", str(tmp_path / "decoder"), "--subject", "sub-02"],
-        capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "subject 'sub-02'" in done.stderr
-    assert "one of sub-01" in done.stderr
+    said = refused("decode", tmp_path / "decoder", "--subject", "sub-02")
+    assert "subject 'sub-02'" in said
+    assert "one of sub-01" in said
 
 
 def test_streams_that_do_not_serve_are_refused_in_words() -> None:
