@@ -15,8 +15,10 @@ from necomimi.errors import ChannelMismatchError, ConfigError
 from necomimi.records import StreamInfo
 
 __all__ = [
+    "EEG_STD_V",
     "ChannelMap",
     "canonical_name",
+    "eeg_spread",
     "match_channels",
     "needs_samples",
     "repair_matrix",
@@ -177,6 +179,20 @@ def match_channels(
     )
 
 
+def eeg_spread(data: NDArray[np.float64]) -> float:
+    """Return the median over channels of the standard deviation, less a straight line; see `EEG_STD_V`.
+
+    Parameters
+    ----------
+    data : ndarray of float64, shape (n_times, n_channels)
+        About a second.
+    """
+    time = np.linspace(-1.0, 1.0, len(data))
+    data = data - data.mean(axis=0)
+    data = data - np.outer(time, time @ data / (time @ time))  # an electrode's drift says nothing of the unit
+    return float(np.median(data.std(axis=0)))
+
+
 def needs_samples(info: StreamInfo, ch_names: Sequence[str]) -> bool:
     """Return whether a stream's header is silent about the unit of any of a model's channels.
 
@@ -279,10 +295,7 @@ def _guess_unit(samples: NDArray[Any]) -> tuple[float, str]:
         raise ChannelMismatchError(
             f"{silence}{n_bad} of {samples.shape[1]} channels are not finite", "EEG on most channels", remedy
         )
-    time = np.linspace(-1.0, 1.0, len(data))
-    data = data - data.mean(axis=0)
-    data = data - np.outer(time, time @ data / (time @ time))  # an electrode's drift says nothing of the unit
-    spread = float(np.median(data.std(axis=0)))
+    spread = eeg_spread(data)
     if spread <= 1e-9 * float(np.median(np.abs(samples[np.isfinite(samples)]))):
         raise ChannelMismatchError(f"{silence}the signal is constant", "EEG on most channels", remedy)
     for name, volts in GUESSED_UNITS.items():

@@ -24,6 +24,7 @@ from necomimi.markers import is_control
 from necomimi.records import Chunk, Epoch, Event, Refusal, SourceState, Status
 
 from .alarms import Alarms
+from .amplitude import AmplitudeWatch
 from .answering import Answer, Answerer
 from .collecting import ChunkCollector
 from .epoching import Epocher, last_sample_time
@@ -101,6 +102,7 @@ class Pipeline:
         speed = source.info.speed
         self.slider = Slider(every, (self.epocher.tmax - self.epocher.tmin) / speed) if every is not None else None
         self._alarms = Alarms(notices)
+        self._amplitude = AmplitudeWatch()
         self._collector = ChunkCollector()
         self._waiting: queue.SimpleQueue[_Ready | None] = queue.SimpleQueue()  # bounded by `_enqueue`
         self._lock = threading.Lock()
@@ -184,7 +186,7 @@ class Pipeline:
                     *self._alarms.warnings,
                     *self.source.warnings,
                     *self.source.info.warnings,
-                    *filter(None, (self.outlets.warning, painter.warning if painter is not None else "")),
+                    *filter(None, (self._amplitude.warning, self.outlets.warning, painter.warning if painter else "")),
                 ),
             )
 
@@ -226,6 +228,7 @@ class Pipeline:
             if pulled.chunk is not None:
                 self.latency.add({"sample_age": 1e3 * age})
                 self._alarms.watch_age(age)
+                self._amplitude.add(pulled.chunk)
                 collected = self._collector.add(pulled.chunk)
                 if collected is not None:
                     self.outlets.publish(collected)

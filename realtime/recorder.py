@@ -212,7 +212,10 @@ class Recorder:
         """
         if not self.is_running:
             return f"the recording has stopped: {self.path}"
-        free = shutil.disk_usage(self.path.parent).free
+        try:
+            free = shutil.disk_usage(self.path.parent).free
+        except OSError as error:  # a disk that was unplugged
+            return f"the recording is out of reach ({error.strerror}): {self.path}"
         if free < MIN_FREE_BYTES:
             return f"the disk is full ({free / 2**20:.0f} MiB are free): {self.path}"
         lost = [line for line in self._lines().splitlines() if line.startswith("Error in ")]

@@ -64,7 +64,7 @@ def test_epochs_do_not_depend_on_chunk_size(chunk: int) -> None:
     assert epocher.n_pending == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     chunk=st.integers(1, 400),
     sent=st.lists(st.tuples(st.integers(-100, 2300), st.integers(0, 2000)), max_size=30),

@@ -19,14 +19,10 @@ import numpy as np
 import psutil
 import pytest
 import pyxdf
-import torch
 
 from necomimi.decoder import Decoder
-from necomimi.encoders import build
 from necomimi.errors import ConfigError, StreamNotFoundError
-from necomimi.gallery import Gallery
 from necomimi.lsl import EEGOutlet, MarkerOutlet, local_clock
-from necomimi.preprocessing import Preprocessor
 from necomimi.realtime.answering import Answerer
 from necomimi.realtime.outlets import DECISIONS_SOURCE_ID, Outlets
 from necomimi.realtime.pipeline import Pipeline
@@ -167,6 +163,9 @@ def test_a_killed_labrecorder_leaves_all_but_the_last_second(tmp_path: Path, amp
     started = local_clock()
     assert recorder.is_running
     assert recorder.problem(amplifier.streams) == ""
+    recorder.path.parent.rename(tmp_path / "away")
+    assert recorder.problem().startswith(f"the recording is out of reach (No such file or directory): {recorder.path}")
+    (tmp_path / "away").rename(recorder.path.parent)
     child = [p for p in psutil.Process().children() if "LabRecorder" in p.name()]
     assert len(child) == 1
     assert os.getpgid(child[0].pid) != os.getpgid(0)  # Ctrl-C in a terminal does not reach it
@@ -246,26 +245,10 @@ def test_an_amplifier_that_restarts_is_recorded_on(tmp_path: Path, amplifier: Am
 # -- a session and its replay ----------------------------------------------------------------------------------------
 
 
-def make_decoder() -> Decoder:
-    torch.manual_seed(0)
-    gallery = Gallery.from_labels(["cat", "dog", "owl"])
-    config = {"name": "multiblur", "n_chans": 3, "n_times": 150, "n_outputs": gallery.n_dims}
-    rng = np.random.default_rng(0)
-    preprocessor = Preprocessor(
-        ch_names=CH_NAMES, sfreq=250.0, tmin=-0.1, tmax=0.6, baseline=(-0.1, 0.0), start=0.0, n_times=150,
-        spatial=(rng.normal(size=(3, 3)) * 1e5).astype(np.float32),
-    )  # fmt: skip
-    return Decoder(
-        encoder_config=config, encoder=build(**config), preprocessor=preprocessor, space=gallery.space,
-        logit_scale=5.0, gallery=gallery,
-    )  # fmt: skip
-
-
 class Session:
     """A pipeline on two streams of this process."""
 
-    def __init__(self, eeg: EEGOutlet, markers: MarkerOutlet, log: Path) -> None:
-        decoder = make_decoder()
+    def __init__(self, decoder: Decoder, eeg: EEGOutlet, markers: MarkerOutlet, log: Path) -> None:
         self.source = LSLSource(
             ch_names=CH_NAMES,
             check=lambda info: decoder.preprocessor.check_stream(info.sfreq / info.speed, info.applied),
@@ -374,12 +357,12 @@ def read_as_documented(path: Path, verdicts: dict[str, dict]) -> None:
 
 @lsl
 @pytest.mark.timeout(90)
-def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path) -> None:
+def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path, make_decoder: Callable[[], Decoder]) -> None:
     info = StreamInfo(
         name="amp", type="EEG", source_id="amp-id", uid="", ch_names=CH_NAMES, sfreq=SFREQ, units=("microvolts",) * 3
     )
     eeg, markers = EEGOutlet(info), MarkerOutlet("amp-markers", "amp-markers-id")
-    live = Session(eeg, markers, tmp_path / "live.jsonl")
+    live = Session(make_decoder(), eeg, markers, tmp_path / "live.jsonl")
     recorder = Recorder(tmp_path / "live.xdf", [eeg.stream, markers.stream, *live.outlets.streams], "decode")
     recorder.start(15.0)
     live.pipeline.start()
@@ -396,7 +379,7 @@ def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path) -> None:
     assert [label for _, label in line.events] == sorted(SAMPLES, key=lambda label: SAMPLES[label])
     header = stream_info(line)
     eeg, markers = EEGOutlet(header), MarkerOutlet(f"{header.name}-markers", f"{header.source_id}-markers")
-    again = Session(eeg, markers, tmp_path / "replay.jsonl")
+    again = Session(make_decoder(), eeg, markers, tmp_path / "replay.jsonl")
     again.pipeline.start()
     summary = Player(line, eeg, markers).run()
     assert (summary.n_samples, summary.n_events) == (N, len(SAMPLES))
