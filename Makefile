@@ -7,7 +7,7 @@ VENV_PYTHON := $(VENV)/bin/python
 PYTHON := python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check coverage bench docs tree clean help
+.PHONY: demo test check coverage bench docs tree wheels clean help
 
 demo: $(VENV)/.demo  ## simulate, train, stream, decode and show, all on this machine (ARGS="--headless" and others)
 	$(VENV)/bin/necomimi demo $(ARGS)
@@ -38,6 +38,9 @@ bench: $(VENV)/.demo  ## print the figures that the README quotes
 
 tree: $(VENV)/.demo  ## redraw the tree in README.md from the first docstring lines
 	$(VENV_PYTHON) docs/tree.py
+
+wheels: | $(VENV_PYTHON)  ## build; install and try each extra in an environment of its own (ARGS="core clip" for some)
+	$(VENV_PYTHON) tests/installation.py $(ARGS)
 
 clean:  ## remove what builds and tests leave behind; .venv stays
 	rm -rf build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from necomimi.programs import STOP_SIGNALS
+
 __all__ = ["WATCH_MS", "open_application", "told_to_end"]
 
 WATCH_MS = 50
@@ -16,9 +18,9 @@ WATCH_MS = 50
 
 @contextmanager
 def told_to_end() -> Iterator[threading.Event]:
-    """Give an event that is set by Ctrl-C and by SIGTERM."""
+    """Give an event that is set by any signal to end."""
     told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in STOP_SIGNALS}
     try:
         yield told
     finally:

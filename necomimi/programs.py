@@ -16,7 +16,19 @@ from typing import IO, Any
 from necomimi.console import console
 from necomimi.errors import NecomimiError
 
-__all__ = ["ProgramError", "Programs", "free_port", "has_display", "has_screen", "private_session", "run_step"]
+__all__ = [
+    "STOP_SIGNALS",
+    "ProgramError",
+    "Programs",
+    "free_port",
+    "has_display",
+    "has_screen",
+    "private_session",
+    "run_step",
+]
+
+# How a program is asked to end; on Windows by Ctrl-Break, the only one that can be sent to another process.
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 
 
 class ProgramError(NecomimiError):

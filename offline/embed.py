@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
-from necomimi.blur import parse_levels
 from necomimi.checkpoint import check_overwritable
 from necomimi.console import console
-from necomimi.embedders import build_embedder
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
 from necomimi.marker_table import add_markers
-from necomimi.picture_embedding import embed_concepts, embed_folder
 from necomimi.spaces import SHARP
 
 __all__ = ["command"]
@@ -63,6 +60,10 @@ def command(
 
     Example: necomimi embed image_set/test_images gallery --model open_clip:ViT-H-14/laion2b_s32b_b79k
     """
+    from necomimi.blur import parse_levels
+    from necomimi.embedders import build_embedder
+    from necomimi.picture_embedding import embed_concepts, embed_folder
+
     if labels is not None and out is None:
         pictures, out = None, Path(pictures) if pictures else None
     if out is None or (pictures is None) == (labels is None):

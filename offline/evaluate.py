@@ -18,7 +18,6 @@ from necomimi.report import require_folders
 
 from .decisions import judge_decisions
 from .folds import validate_again
-from .judgement import judge_decoder, judge_scores, judge_windows
 from .long_format import write_csv
 from .score_files import load_scores
 from .tables import tables_of, validation_line
@@ -118,7 +117,7 @@ def evaluate(
 
     from .categories import embedded_categories, load_categories
     from .guards import check_decoder
-    from .judgement import searched
+    from .judgement import judge_decoder, judge_windows, searched
     from .matching import choose_split, match_person
 
     data, model = Epochs.load(epochs), Decoder.load(decoder, device)
@@ -245,6 +244,8 @@ def command(
         result = {"decisions": str(decisions), **found}
         heading = f"{decisions}: live decisions, {found['n_refusals']} refusals"
     elif scores is not None:
+        from .judgement import judge_scores
+
         row = judge_scores(*load_scores(scores, targets))
         result = {"scores": str(scores), "n": row["n_queries"], **row, "rows": [row]}
         heading = str(scores)

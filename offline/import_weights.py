@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
 from necomimi.console import console
-from necomimi.decoder import Decoder
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor
 from necomimi.published_epochs import MODEL_CH_NAMES
 
-from .published_weights import N_OUTPUTS, published_encoder, published_scale, read_state_dict
+if TYPE_CHECKING:
+    from necomimi.decoder import Decoder
 
 __all__ = ["PUBLISHED_SPACE", "command", "import_weights", "published_preprocessor"]
 
@@ -62,6 +62,10 @@ def import_weights(file: Path, encoder: str, *, gallery: Path | None = None, epo
     ConfigError
         The encoder is unknown, or the space of the weights is.
     """
+    from necomimi.decoder import Decoder
+
+    from .published_weights import N_OUTPUTS, published_encoder, published_scale, read_state_dict
+
     preprocessor = published_preprocessor() if epochs is None else Epochs.load(epochs).preprocessor
     sizes = {"n_chans": len(preprocessor.ch_names), "n_times": preprocessor.n_times}
     model = published_encoder(read_state_dict(file), encoder, **sizes, source=file)

@@ -44,7 +44,7 @@ def work_on_ray(jobs: Sequence[Job], address: str, at_once: int | None) -> Itera
     try:
         import ray
     except ImportError as error:
-        raise ConfigError("--on ray needs the package ray", "it installed", "pip install 'necomimi[ray]'") from error
+        raise ConfigError("--on ray needs the package ray", "it installed", 'pip install "necomimi[ray]"') from error
     ours = not ray.is_initialized()
     if ours:
         try:

@@ -15,8 +15,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from necomimi.errors import NecomimiError
 
 from .jobs import Job, work
@@ -129,6 +127,8 @@ def attempt(job: Job, on_pass: OnPass, n_threads: int) -> Outcome:
     n_threads : int
         Threads of torch's operations.
     """
+    import torch
+
     torch.set_num_threads(n_threads)
     try:
         return Outcome(job=job, record=work(job, lambda step: on_pass(job, step.done / step.total)))
@@ -166,6 +166,8 @@ def _serve(job: Job, connection: Any, slot: int, n_threads: int, log: Path) -> N
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+    import torch
+
     if torch.cuda.is_available():
         torch.cuda.set_device(slot % torch.cuda.device_count())
     try:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,11 +19,10 @@ from necomimi.errors import DatasetError
 from necomimi.gallery import Gallery
 
 from . import published
-from .engine import TrainSettings, TrainStep, train_encoder
-from .guards import check_decoder
-from .judgement import judge_decoder
-from .matching import match_person
-from .train import galleries_for
+from .settings import TrainSettings
+
+if TYPE_CHECKING:
+    from .trainer import TrainStep
 
 __all__ = ["Job", "Sources", "digest", "fingerprint", "read_records", "work", "write_record"]
 
@@ -153,6 +152,12 @@ def work(job: Job, on_epoch: Callable[[TrainStep], None] = lambda step: None) ->
     DatasetError
         The epochs or galleries here are not those that the sweep was planned with.
     """
+    from .engine import train_encoder
+    from .guards import check_decoder
+    from .judgement import judge_decoder
+    from .matching import match_person
+    from .train import galleries_for
+
     sources = job.sources
     names = (job.subject, *job.trained_on)
     if job.conditions != sources.digest() or job.data != tuple(fingerprint(sources.epochs[name]) for name in names):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,12 +14,14 @@ from necomimi.console import console, output, progress
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError
 
-from .engine import TrainSettings, TrainStep
 from .jobs import Sources, fingerprint
 from .map_report import channel_means, row_of, tabulate_parts, write_map
-from .mapping import MapRun, averaged_epochs
 from .masking import Part, growing_windows, regions, sliding_windows, whole
+from .settings import TrainSettings
 from .train import galleries_for
+
+if TYPE_CHECKING:
+    from .trainer import TrainStep
 
 __all__ = ["Windows", "command", "map_signal"]
 
@@ -114,6 +116,8 @@ def map_signal(
     ConfigError
         OUT cannot be written, there are no test epochs, or the epochs do not have the windows or regions.
     """
+    from .mapping import MapRun, averaged_epochs
+
     if settings.truncation is None:
         settings = settings.model_copy(update={"truncation": 0.0})
     try:

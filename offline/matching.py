@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from necomimi.decoder import Decoder
 from necomimi.epochs import Epochs, EpochSet
 from necomimi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from necomimi.decoder import Decoder
 
 __all__ = ["Person", "choose_split", "match_person"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -16,11 +16,9 @@ from rich.progress import Progress
 from necomimi.checkpoint import whole_directory
 from necomimi.config import Settings, load_settings
 from necomimi.console import console, progress
-from necomimi.embedders import build_embedder, in_threads
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.pictures import Concept, concepts, draw_picture, picture_file
 from necomimi.simulated_cortex import SFREQ, PictureAxes, Waves, draw_delays, visual_cortex
-from necomimi.simulated_noise import Noise
 from necomimi.simulated_person import EEG_NAMES, person_seeds
 from necomimi.things_eeg2 import (
     CATCH_CODE,
@@ -31,6 +29,9 @@ from necomimi.things_eeg2 import (
     raw_path,
     save_metadata,
 )
+
+if TYPE_CHECKING:
+    from necomimi.simulated_noise import Noise
 
 __all__ = ["PRESETS", "SimulationSettings", "simulate"]
 
@@ -124,6 +125,8 @@ def _choose(settings: SimulationSettings) -> dict[Split, list[Concept]]:
 
 def _make_pictures(settings: SimulationSettings, folder: Path, bar: Progress) -> _PictureSet:
     """Draw and save all pictures and the list of them; return what the subjects see in them."""
+    from necomimi.embedders import build_embedder, in_threads
+
     embedder = build_embedder("embedded")
     shown: dict[Split, list[tuple[Path, Concept, int]]] = {}
     embeddings: dict[Split, NDArray[np.float32]] = {}
@@ -232,6 +235,8 @@ def _write_recording(
 
 def _write_subject(settings: SimulationSettings, subject: int, pictures: _PictureSet, out: Path, bar: Progress) -> None:
     """Write all recordings of one subject (from 1)."""
+    from necomimi.simulated_noise import Noise
+
     brain, head, session_seeds = person_seeds(settings.seed, subject, settings.sessions)
     waves = visual_cortex(EEG_NAMES, np.random.default_rng(brain))
     amplitudes = {}

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 from pydantic import Field
 
 from necomimi.config import load_settings
-from necomimi.device import choose_device
-from necomimi.encoders import build
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError, DatasetError
 
-from .engine import TrainSettings
 from .job_pool import n_cores
 from .jobs import Job, Sources, fingerprint
+from .settings import TrainSettings
 from .targets import find_targets
 from .train import galleries_for
 
@@ -122,6 +119,8 @@ def plan_jobs(
     DatasetError
         A picture is not in its gallery, or a test concept is among the training concepts.
     """
+    from necomimi.encoders import build
+
     if leave_one_out and len(subjects) < 2:
         raise ConfigError(f"--leave-one-out with one subject, {next(iter(subjects))}", "a folder of at least two")
     first = next(iter(subjects.values()))
@@ -180,6 +179,10 @@ def _require_unseen(subjects: dict[str, Epochs], *, leave_one_out: bool) -> None
 
 def count_at_once(jobs: Sequence[Job], subjects: dict[str, Epochs]) -> int:
     """Return how many jobs to do at once here: one per GPU, or without any one per core, as far as memory goes."""
+    import torch
+
+    from necomimi.device import choose_device
+
     if choose_device(jobs[0].settings.device).type != "cpu":
         return max(1, torch.cuda.device_count())
     n_bytes = {

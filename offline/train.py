@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from safetensors.torch import save_file
 
 from necomimi.config import load_settings
 from necomimi.console import console, progress
@@ -15,11 +14,13 @@ from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 
-from .distributed import is_first_process
-from .engine import TrainResult, TrainSettings, TrainStep, train_encoder
-from .fine_tuning import Base
-from .train_generator import generator
+from .generator_command import generator
+from .settings import TrainSettings
 from .train_prior import prior
+
+if TYPE_CHECKING:
+    from .engine import TrainResult
+    from .trainer import TrainStep
 
 __all__ = ["app", "encoder"]
 
@@ -159,6 +160,12 @@ def encoder(
 
     Example: necomimi train encoder epochs decoder --gallery training-gallery --test-gallery test-gallery
     """
+    from safetensors.torch import save_file
+
+    from .distributed import is_first_process
+    from .engine import train_encoder
+    from .fine_tuning import Base
+
     if len(paths) < 2:
         raise ConfigError(f"only {paths[0]} is given", "EPOCHS... DECODER: at least two directories")
     *sources, decoder = paths

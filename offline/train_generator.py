@@ -6,16 +6,13 @@ import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from rich.progress import Progress as Bar
-from rich.table import Table
 
 from necomimi.checkpoint import check_overwritable
-from necomimi.config import load_settings
-from necomimi.console import console, output, progress
+from necomimi.console import progress
 from necomimi.device import choose_device
 from necomimi.embedded_generator import EmbeddedGenerator, GeneratorWeights
 from necomimi.embedders import EMBEDDED_SPACE, Embedder, build_embedder
@@ -27,7 +24,7 @@ from necomimi.pictures import ATTRIBUTION
 from .generator_fit import Fitted, GeneratorSettings, fit_decoder, fit_refiner
 from .resume import RunFile, fingerprint
 
-__all__ = ["generator", "train_generator"]
+__all__ = ["train_generator"]
 
 
 def train_generator(out: Path, settings: GeneratorSettings) -> dict[str, Any]:
@@ -137,48 +134,3 @@ def _gain(world: PictureWorld, coarse: Vectors, fine: Vectors) -> dict[str, Any]
     gains = (world.embeddings[rows] * (fine - coarse)).sum(axis=1).astype(np.float64)
     low, high = bootstrap_interval(gains, world.concepts[rows])
     return {"gain": float(gains.mean()), "gain_interval": [low, high], "refiner_kept": low > 0}
-
-
-def _tabulate(facts: dict[str, Any]) -> Table:
-    """Return the identification of known and unseen concepts, chance below."""
-    table = Table(title="paintings from true embeddings of held-out pictures", title_justify="left", box=None)
-    for column in ("concepts", "picture", "two-way", "top-1", "cosine with the truth"):
-        table.add_column(column, justify="left" if column in ("concepts", "picture") else "right")
-    for name in ("known", "unseen"):
-        for stage in ("coarse", "fine"):
-            if stage in facts:
-                row = facts[stage][name]
-                rates = [
-                    f"{row[key]:.1%} [{row[f'{key}_interval'][0]:.1%}, {row[f'{key}_interval'][1]:.1%}]"
-                    for key in ("two_way", "top1")
-                ]
-                table.add_row(f"{row['n_concepts']} {name}", stage, *rates, f"{row['cosine']:.3f}")
-        chance = [f"{facts['coarse'][name][f'chance_{key}']:.1%}" for key in ("two_way", "top1")]
-        table.add_row("chance", "", *chance, "")
-    return table
-
-
-def generator(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The generator directory to make.")],
-    config: Annotated[Path | None, typer.Option(help="TOML file of settings; options win over it.")] = None,
-    passes: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures, for the decoder (16).")] = None,
-    refiner_passes: Annotated[int | None, typer.Option(min=0, help="The same for the refiner (4); 0: none.")] = None,
-    exemplars: Annotated[int | None, typer.Option(min=1, help="Training pictures of each concept (20).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, batches and noise.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu.")] = None,
-) -> None:
-    """Train the embedded generator, which paints from embeddings of the embedded embedder on any processor.
-
-    The package has one already. Training takes about 40 minutes on two processor cores; a run that was killed goes on.
-    Use the result with --generator embedded --model OUT.
-
-    Example: necomimi train generator my-generator
-    """
-    given = {"passes": passes, "refiner_passes": refiner_passes, "exemplars": exemplars, "seed": seed, "device": device}
-    facts = train_generator(out, load_settings(GeneratorSettings, config, given))
-    output.print(_tabulate(facts))
-    if "gain" in facts:
-        low, high = facts["gain_interval"]
-        kept = "kept" if facts["refiner_kept"] else "left out: the coarse picture is no worse"
-        output.print(f"refiner: {facts['gain']:+.4f} in cosine [{low:+.4f}, {high:+.4f}]; {kept}")
-    console.print(f"{out}: {facts['minutes']:g} minutes; {ATTRIBUTION}")

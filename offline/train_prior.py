@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -14,9 +14,6 @@ from rich.table import Table
 
 from necomimi.config import load_settings
 from necomimi.console import console, output, progress
-from necomimi.decoder import Decoder
-from necomimi.decoder_files import write_prior
-from necomimi.device import choose_device
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
@@ -25,9 +22,11 @@ from necomimi.spaces import SHARP, Space
 
 from .averaging import average_groups, group_repetitions
 from .matching import match_person
-from .prior_fit import PriorData, PriorSettings, cross_fit, fit_prior, n_folds, n_updates
 from .scoring import expectation, interval_of, ranks
 from .targets import find_targets
+
+if TYPE_CHECKING:
+    from necomimi.decoder import Decoder
 
 __all__ = ["judge_stage", "prior", "shown"]
 
@@ -186,6 +185,12 @@ def prior(
 
     Example: necomimi train prior decoder epochs --gallery training-gallery
     """
+    from necomimi.decoder import Decoder
+    from necomimi.decoder_files import write_prior
+    from necomimi.device import choose_device
+
+    from .prior_fit import PriorData, PriorSettings, cross_fit, fit_prior, n_folds, n_updates
+
     settings = load_settings(
         PriorSettings,
         overrides={"prior": kind, "steps": steps, "guidance": guidance, "updates": updates, "seed": seed},

@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 
 from necomimi.console import output
-from necomimi.encoders import names
 from necomimi.errors import ConfigError
 from necomimi.generators import NAMES, generator_names
 
@@ -45,7 +44,7 @@ Channels = Annotated[int, typer.Option(help="EEG channels.")]
 Sfreq = Annotated[float, typer.Option(help="The amplifier's rate in Hz.")]
 Chunk = Annotated[int, typer.Option(help="Samples a packet.")]
 Events = Annotated[float, typer.Option(help="Events a second.")]
-EncoderName = Annotated[str, typer.Option(help=f"One of {', '.join(names())}; its weights are random.")]
+EncoderName = Annotated[str, typer.Option(help="Such as multiblur or nerv; its weights are random.")]
 
 
 @app.callback()
@@ -201,5 +200,7 @@ def _print_soak(result: Soak) -> None:
 
 
 def _check_encoder(encoder: str) -> None:
+    from necomimi.encoders import names
+
     if encoder not in names():
         raise ConfigError(f"--encoder {encoder!r}", f"one of {', '.join(names())}")

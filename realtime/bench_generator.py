@@ -5,24 +5,23 @@ from __future__ import annotations
 import gc
 import json
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 import typer
 from rich.table import Table
 
 from necomimi.console import console, output, progress
-from necomimi.device import choose_device
-from necomimi.embedded_generator import EmbeddedGenerator
-from necomimi.embedders import build_embedder
 from necomimi.errors import ConfigError
-from necomimi.generator_check import check_generator
 from necomimi.generators import EMBEDDED, NAMES, Generator, build_generator
-from necomimi.picture_world import draw_world, n_pictures
 
 from .bench_setup import machine
 from .latency import quantiles
+
+if TYPE_CHECKING:
+    import torch
+
+    from necomimi.embedded_generator import EmbeddedGenerator
 
 __all__ = ["generator", "measure_painting"]
 
@@ -50,6 +49,8 @@ def measure_painting(generator: Generator, n_pictures: int, batch: int, device: 
         such; "pictures_per_s"; "peak_vram_gb", the most that torch held on the GPU, weights and reserve included (1e9
         bytes), or None.
     """
+    import torch
+
     random = np.random.default_rng(0)
     times: list[float] = []
     first_times: list[float] = []
@@ -83,6 +84,10 @@ def judge_embedded(generator: EmbeddedGenerator) -> dict[str, dict[str, Any]]:
     dict
         Of `necomimi.generator_check.check_generator`; "known" is empty if the generator was not trained here.
     """
+    from necomimi.embedders import build_embedder
+    from necomimi.generator_check import check_generator
+    from necomimi.picture_world import draw_world, n_pictures
+
     settings = generator.weights.training["settings"]
     sizes, kind = (settings["exemplars"], settings["unseen"]), {"n_concepts": settings["concepts"], "held_only": True}
     with progress() as bar:
@@ -112,6 +117,11 @@ def generator(
 
     Example: necomimi bench generator --generator sdxl-turbo --random-weights --compile
     """
+    import torch
+
+    from necomimi.device import choose_device
+    from necomimi.embedded_generator import EmbeddedGenerator
+
     counts = _parse_steps(steps or ("" if name == EMBEDDED else "1,4"))
     place = choose_device(device)
     if compile and place.type != "cuda":

@@ -105,7 +105,7 @@ def measure(settings: Settings, peers: bool) -> dict[str, Any]:
         A system failed.
     """
     if peers and importlib.util.find_spec("mne_lsl") is None:
-        console.print("mne-lsl is not installed, so it is not measured: pip install 'necomimi\\[bench]'")
+        console.print('mne-lsl is not installed, so it is not measured: pip install "necomimi\\[bench]"')
         peers = False
     about = machine()
     with workplace() as folder:

@@ -11,10 +11,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-import torch
 
-from necomimi.decoder import Decoder
-from necomimi.encoders import build
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 from necomimi.generators import build_generator
@@ -121,6 +118,11 @@ def random_decoder(settings: Settings, path: Path) -> None:
 
     Where its decisions are to be painted, its space is the generator's.
     """
+    import torch
+
+    from necomimi.decoder import Decoder
+    from necomimi.encoders import build
+
     n_outputs, space = N_OUTPUTS, "bench:random"
     if settings.generator != "none":
         painter = build_generator(settings.generator, model=settings.model)
@@ -207,6 +209,8 @@ class Measurement:
 
 def machine() -> dict[str, Any]:
     """Return what the figures were taken on."""
+    import torch
+
     return {
         "platform": platform.platform(),
         "processor": _processor(),

@@ -9,29 +9,28 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 from rich.table import Table
 
 from necomimi.console import console
-from necomimi.decoder import Decoder
 from necomimi.errors import ConfigError, NecomimiError
 from necomimi.feed import DEFAULT_ADDRESS
 from necomimi.gallery import Gallery
-from necomimi.generators import NAMES
+from necomimi.generators import NAMES, StageChoice
 from necomimi.lsl import configuration_file
 from necomimi.preprocessing import Preprocessor
+from necomimi.programs import STOP_SIGNALS
 from necomimi.records import Status, StreamInfo
 
-from .answering import Answerer
 from .outlets import Outlets
-from .painting import StageChoice, load_painter
-from .pipeline import Pipeline
 from .recorder import Recorder
 from .signal_check import Limits
 from .source import LSLSource, StreamChoice
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
 
 __all__ = ["command", "summary_of"]
 
@@ -156,6 +155,14 @@ def command(
 
     Example: necomimi decode decoder/ --log decisions.jsonl
     """
+    import torch
+
+    from necomimi.decoder import Decoder
+
+    from .answering import Answerer
+    from .painting import load_painter
+    from .pipeline import Pipeline
+
     if early is not None and every is not None:
         raise ConfigError("--early with --every", "one of them", "a sliding window has no end to wait for")
     model = Decoder.load(decoder, device)
@@ -188,9 +195,8 @@ def command(
         model.preprocessor.check_stream(info.sfreq / info.speed, info.applied)
 
     stopping = threading.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # SIGBREAK is how Windows asks a console program to end
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: stopping.set())
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: stopping.set())
     markers = StreamChoice(type=markers_type, name=markers_name, source_id=markers_source_id)
     source = LSLSource(
         ch_names=model.preprocessor.ch_names,

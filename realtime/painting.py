@@ -24,17 +24,16 @@ from numpy.typing import NDArray
 from necomimi.decoder import Decoder
 from necomimi.diffusion_choices import CHOICES, CLIP_SPACE
 from necomimi.errors import CheckpointError, ConfigError, DeviceMemoryError, NecomimiError
-from necomimi.generators import Generator, build_generator, check_space, generator_names
+from necomimi.generators import Generator, StageChoice, build_generator, check_space, generator_names
 from necomimi.lsl import local_clock
 from necomimi.records import Event, GeneratedImage
 
 from .latency import LatencyMeter
 
-__all__ = ["PaintRequest", "Painter", "StageChoice", "load_painter"]
+__all__ = ["PaintRequest", "Painter", "load_painter"]
 
 logger = logging.getLogger(__name__)
 
-StageChoice = Literal["one", "two", "both"]
 SEED = 0  # of every picture: what differs between two of them is what was decoded
 STOP_S = 10.0
 

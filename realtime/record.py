@@ -17,6 +17,7 @@ import typer
 from necomimi.console import console, output
 from necomimi.errors import ConfigError, NecomimiError, StreamLostError, StreamNotFoundError
 from necomimi.lsl import EEGInlet, Finder, MarkerReader, StreamChoice, describe, find_stream, resolve_streams
+from necomimi.programs import STOP_SIGNALS
 from necomimi.records import StreamInfo
 
 from .alarms import Alarms
@@ -224,9 +225,8 @@ def command(
     if until is not None and no_markers:
         raise ConfigError(f"--until {until!r} with --no-markers", "one of them")
     stopping = threading.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # SIGBREAK is how Windows asks a console program to end
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: stopping.set())
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: stopping.set())
     chosen = StreamChoice(type=markers_type, name=markers_name, source_id=markers_source_id)
     try:
         eeg, markers = choose_streams(

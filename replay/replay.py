@@ -16,6 +16,7 @@ import typer
 from necomimi.console import console, progress
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.lsl import EEGOutlet, MarkerOutlet, StreamChoice
+from necomimi.programs import STOP_SIGNALS
 
 from .dataset import dataset_timeline, is_dataset
 from .outlet import Player, stream_info
@@ -97,12 +98,9 @@ def _refuse(source: Path, options: Mapping[str, object], fitting: str) -> None:
 
 @contextmanager
 def _until_signalled() -> Iterator[Callable[[], bool]]:
-    """Yield a function that is true from the first Ctrl-C or SIGTERM on."""
+    """Yield a function that is true from the first signal to end on."""
     received: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, frame: received.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    previous = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in STOP_SIGNALS}
     try:
         yield lambda: bool(received)
     finally:

@@ -130,7 +130,7 @@ def test_torchvision_that_does_not_fit_torch(tmp_path: Path, monkeypatch: pytest
     assert torchvision.status == "failure"
     assert words in torchvision.found
     version = torch.found.split()[-1].split("+")[0]
-    assert f"'torch=={version}' 'torchvision==0." in torchvision.remedy
+    assert f'"torch=={version}" "torchvision==0.' in torchvision.remedy
 
 
 @pytest.mark.parametrize(

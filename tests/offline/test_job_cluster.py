@@ -97,7 +97,7 @@ def test_ray_is_asked_for_in_words(jobs: list[Job], monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match="ray://HOST:PORT"):
         list(work_on_ray(jobs, "slurm", None))
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"pip install 'necomimi\[ray\]'"):
+    with pytest.raises(ConfigError, match=r'pip install "necomimi\[ray\]"'):
         list(work_on_ray(jobs, "ray", None))
 
 

@@ -24,14 +24,14 @@ from necomimi.encoders import build
 from necomimi.errors import CheckpointError, ConfigError, DeviceMemoryError
 from necomimi.feed import Subscriber
 from necomimi.gallery import Gallery
-from necomimi.generators import Generator, build_generator
+from necomimi.generators import Generator, StageChoice, build_generator
 from necomimi.lsl import local_clock
 from necomimi.picture_networks import PictureDecoder, PictureRefiner
 from necomimi.preprocessing import Preprocessor
 from necomimi.prior import Prior
 from necomimi.realtime.decode import command
 from necomimi.realtime.outlets import Outlets
-from necomimi.realtime.painting import Painter, PaintRequest, StageChoice, load_painter
+from necomimi.realtime.painting import Painter, PaintRequest, load_painter
 from necomimi.records import Event, GeneratedImage
 
 N_DIMS, SIZE = 6, 4
