@@ -21,6 +21,7 @@ from necomimi.gallery import Gallery
 from necomimi.hub import HubMixin
 from necomimi.preprocessing import Preprocessor, apply_operators
 from necomimi.prior import Prior
+from necomimi.search import softmax
 
 if TYPE_CHECKING:
     from mne import BaseEpochs
@@ -243,12 +244,8 @@ class Decoder(HubMixin):
         ndarray of float32, shape (n_epochs, n_classes)
             Columns in the order of `classes`.
         """
-        labels, scores = self.retrieve(self.embed_epochs(epochs), k=len(self.classes))
-        column = {label: i for i, label in enumerate(self.classes)}
-        columns = np.array([[column[label] for label in row] for row in labels])
-        probabilities = np.empty_like(scores)
-        np.put_along_axis(probabilities, columns, scores, axis=1)
-        return probabilities
+        scores = self._searched().class_scores(self.embed_epochs(epochs), self.logit_scale)
+        return softmax(scores).astype(np.float32)
 
     def _to_device(self, data: NDArray[Any]) -> torch.Tensor:
         """Bring an array to the device, through pinned memory where that is a GPU's; on the CPU without a copy."""

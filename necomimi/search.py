@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Search"]
+__all__ = ["Search", "softmax"]
+
+
+def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return probabilities over the last axis, of the shape of `scores`."""
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 class Search:
@@ -100,9 +106,7 @@ class Search:
         """
         if k < 1:
             raise ValueError(f"k is {k}, expected at least 1")
-        logits = np.asarray(class_scores, dtype=np.float64)
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        scores = weights / weights.sum(axis=1, keepdims=True)
+        scores = softmax(np.asarray(class_scores, dtype=np.float64))
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         labels = [tuple(self.classes[i] for i in row) for row in order]
         return labels, np.take_along_axis(scores, order, axis=1).astype(np.float32)

@@ -26,15 +26,6 @@ def test_help_lists_each_command_with_its_arrow() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["simulate", "preprocess", "embed", "train encoder", "evaluate", "replay", "decode", "view", "demo"]
-)
-def test_every_command_shows_an_example(command: str) -> None:
-    done = run(*command.split(), "--help")
-    assert done.returncode == 0, done.stderr
-    assert f"Example: necomimi {command}" in " ".join(done.stdout.split())
-
-
-@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["nonsense"], "nonsense"),
