@@ -21,13 +21,13 @@ from necomimi.decoder import Decoder
 from necomimi.embedders import build_embedder
 from necomimi.epochs import Epochs
 from necomimi.gallery import Gallery
-from necomimi.offline.embed import embed_folder
 from necomimi.offline.engine import TrainSettings, train_encoder
 from necomimi.offline.fine_tuning import Base
 from necomimi.offline.judgement import judge_decoder
 from necomimi.offline.recorded import preprocess_recording
 from necomimi.offline.simulate import SimulationSettings, simulate
 from necomimi.offline.things_raw import preprocess_things
+from necomimi.picture_embedding import embed_folder
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 SEEDS = (0, 1)
