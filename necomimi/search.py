@@ -14,7 +14,8 @@ __all__ = ["Search", "softmax"]
 def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
     """Return probabilities over the last axis, of the shape of `scores`."""
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
+    probabilities: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 class Search:
