@@ -29,15 +29,26 @@ from necomimi.prior import Prior
 if TYPE_CHECKING:
     from necomimi.decoder import Decoder
 
-__all__ = ["read_decoder", "read_preprocessing", "write_decoder", "write_prior"]
+__all__ = ["check_decoder_overwritable", "read_decoder", "read_preprocessing", "write_decoder", "write_prior"]
 
 VERSION = 1
 PRIOR_VERSION = 1
 
 
+def check_decoder_overwritable(path: Path) -> None:
+    """Make sure that nothing but a decoder would be replaced by a decoder written to `path`.
+
+    Raises
+    ------
+    CheckpointError
+        `path` is a file, or a directory that holds something else.
+    """
+    check_overwritable(path, "decoder", VERSION)
+
+
 def write_decoder(decoder: Decoder, path: Path) -> None:
     """Write a decoder directory; an existing decoder there is replaced once the new one is whole."""
-    check_overwritable(path, "decoder", VERSION)
+    check_decoder_overwritable(path)
     adapter, subjects = decoder.adapter, decoder.subjects
     fields = {
         "encoder": decoder.encoder_config,

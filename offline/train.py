@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from necomimi.config import load_settings
 from necomimi.console import console, progress
+from necomimi.decoder_files import check_decoder_overwritable
 from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
@@ -30,7 +31,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-
 
 app.command("prior")(prior)
 app.command("generator")(generator)
@@ -162,6 +162,7 @@ def encoder(
     if len(paths) < 2:
         raise ConfigError(f"only {paths[0]} is given", "EPOCHS... DECODER: at least two directories")
     *sources, decoder = paths
+    check_decoder_overwritable(decoder)  # before hours of work
     settings = load_settings(
         TrainSettings,
         config,
