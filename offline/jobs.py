@@ -17,6 +17,7 @@ from necomimi import __version__
 from necomimi.epochs import Epochs, EpochSet
 from necomimi.errors import DatasetError
 from necomimi.gallery import Gallery
+from necomimi.gallery_files import digest
 
 from . import published
 from .engine import TrainSettings, TrainStep, train_encoder
@@ -25,7 +26,7 @@ from .judgement import judge_decoder
 from .matching import match_person
 from .train import galleries_for
 
-__all__ = ["Job", "Sources", "digest", "fingerprint", "read_records", "work", "write_record"]
+__all__ = ["Job", "Sources", "fingerprint", "read_records", "work", "write_record"]
 
 FORMAT = "necomimi-job"
 VERSION = 1
@@ -238,8 +239,3 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
             raise DatasetError(f"{file} says its format and version are {found}", f"{(FORMAT, VERSION)}", "delete it")
         records.append(record)
     return records
-
-
-def digest(value: Any) -> str:
-    """Return a hash of plain values."""
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
