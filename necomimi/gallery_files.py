@@ -24,7 +24,7 @@ REMEDY = "make the gallery again with: necomimi embed PICTURES OUT"
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of a JSON value, as 64 hex digits."""
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
 def _items_digest(config: dict[str, Any]) -> str:

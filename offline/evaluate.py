@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .matching import Person
 
-__all__ = ["command", "evaluate", "parse_repetitions", "parse_windows"]
+__all__ = ["command", "evaluate", "parse_repetition", "parse_repetitions", "parse_windows"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,20 @@ def parse_repetitions(text: str) -> list[int | None]:
     if not all(entry == "all" or (entry.isascii() and entry.isdigit() and int(entry) > 0) for entry in entries):
         raise ConfigError(f"--repetitions {text!r}", "positive numbers or 'all', separated by commas, such as 1,4,all")
     return [None if entry == "all" else int(entry) for entry in entries]
+
+
+def parse_repetition(text: str) -> int | None:
+    """Return the one number that a text such as "4" or "all" means; None stands for "all".
+
+    Raises
+    ------
+    ConfigError
+        It is neither one positive number nor "all".
+    """
+    wanted = parse_repetitions(text)
+    if len(wanted) != 1:
+        raise ConfigError(f"--repetitions {text!r}", "one number, or all")
+    return wanted[0]
 
 
 def parse_windows(text: str) -> list[float]:
