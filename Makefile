@@ -7,7 +7,7 @@ VENV_PYTHON := $(VENV)/bin/python
 PYTHON := python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check bench docs tree wheels clean help
+.PHONY: demo test check coverage bench docs tree wheels clean help
 
 demo: $(VENV)/.demo  ## simulate, train, stream, decode and show, all on this machine (ARGS="--headless" and others)
 	$(VENV)/bin/necomimi demo $(ARGS)
@@ -15,12 +15,19 @@ demo: $(VENV)/.demo  ## simulate, train, stream, decode and show, all on this ma
 test: $(VENV)/.test  ## run every test (ARGS="tests/realtime -x" for some)
 	$(VENV_PYTHON) -m pytest $(ARGS)
 
-check: $(VENV)/.test  ## lint, format, types, architecture, documents
+check: $(VENV)/.test  ## lint, format, types (here, on Windows, on macOS), architecture, documents
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --platform win32 --cache-dir .mypy_cache/win32
 	$(MAKE) docs
-	$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_documents.py
+	$(VENV_PYTHON) -m pytest -q tests/test_architecture.py tests/test_docstrings.py tests/test_documents.py
+
+coverage: $(VENV)/.test  ## which lines of necomimi/ and realtime/ no test runs (half an hour)
+	$(VENV_PYTHON) -m coverage erase
+	$(VENV_PYTHON) -m coverage run -m pytest --timeout=900 tests/core tests/realtime tests/replay
+	$(VENV_PYTHON) -m coverage combine -q
+	$(VENV_PYTHON) -m coverage report --fail-under=90
 
 docs: $(VENV)/.test  ## build the documents, build/docs/html/index.html; a warning is an error
 	$(VENV_PYTHON) docs/build.py
@@ -36,11 +43,11 @@ wheels: | $(VENV_PYTHON)  ## build; install and try each extra in an environment
 	$(VENV_PYTHON) tests/installation.py $(ARGS)
 
 clean:  ## remove what builds and tests leave behind; .venv stays
-	rm -rf build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 define install
 	@echo "necomimi: installing what this needs into $(VENV); minutes and about 6 GB the first time (torch)"

@@ -22,7 +22,8 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from necomimi.realtime.bench_live import free_address, session
+from necomimi.programs import free_port
+from necomimi.realtime.bench_live import session
 from necomimi.realtime.bench_setup import Settings, random_decoder
 
 READY = "decoding;"
@@ -81,7 +82,7 @@ def measure(n_runs: int) -> dict[str, Any]:
         with session(folder, "start") as programs:
             programs.start("amplifier", "replay", "synthetic:63x1000x5x3600")
             lsl = str(folder / "lsl_api.cfg")
-            arguments = ("decode", folder / "decoder", "--timeout", "60", "--feed", free_address())
+            arguments = ("decode", folder / "decoder", "--timeout", "60", "--feed", f"tcp://127.0.0.1:{free_port()}")
             first = {"LSLAPICFG": lsl, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
             result["decode_first"] = until_ready(*arguments, **first)[0]
             result["decode"] = min(until_ready(*arguments, LSLAPICFG=lsl)[0] for _ in range(n_runs))

@@ -15,11 +15,12 @@ ROOT = DOCS.parent
 OUT = ROOT / "build" / "docs"
 # The repository's own pages, which stand one folder higher there, and a file that is no page at all.
 COPIED = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+MADE = {"Start": [("Overview", "readme")], "Reference": [("Commands", "commands")]}  # pages that no table links to
 LICENCE = "https://opensource.org/license/bsd-3-clause"
 
 
 def lay_out(source: Path) -> None:
-    """Lay all pages in one folder, with links that hold there, and an index that knows them all."""
+    """Lay all pages in one folder, with links that hold there, and an index that knows them all, group by group."""
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
     for path in [*DOCS.glob("*.md"), *(ROOT / name for name in COPIED)]:
@@ -33,9 +34,18 @@ def lay_out(source: Path) -> None:
     write_commands(source / "commands.md")
     index = source / "index.md"
     text = index.read_text(encoding="utf-8")
-    pages = re.findall(r"^\| \[[^]]+\]\(([a-z0-9-]+)\.md\)", text, re.MULTILINE)
-    contents = "\n".join(dict.fromkeys(["readme", *pages, "commands", "changelog"]))
-    index.write_text(f"{text}\n```{{toctree}}\n:hidden:\n\n{contents}\n```\n", encoding="utf-8")
+    index.write_text(f"{text}\n{contents(text)}", encoding="utf-8")
+
+
+def contents(index: str) -> str:
+    """Return the contents, a group for each section of the index: the pages that its table links to."""
+    groups = []
+    for section in re.split(r"^## ", index, flags=re.MULTILINE)[1:]:
+        caption = section.split("\n", 1)[0]
+        links = re.findall(r"^\| \[([^]]+)\]\(([a-z0-9-]+)\.md\)", section, re.MULTILINE)
+        pages = [f"{title} <{page}>" for title, page in MADE.get(caption, []) + links]
+        groups.append("\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"]))
+    return "\n\n".join(groups) + "\n"
 
 
 def main() -> int:

@@ -98,6 +98,7 @@ class Accuracy:
     def __init__(self, classes: tuple[str, ...] = ()) -> None:
         self._classes = set(classes)
         self._are_given = bool(classes)
+        self._all = _Tally()
         self._sure = _Tally()  # events of known classes
         self._doubtful: dict[str, _Tally] = {}  # by label: perhaps no class of the decoder
         self._k_given = TOP_K
@@ -122,8 +123,9 @@ class Accuracy:
                 if label in self._doubtful:
                     self._sure.merge(self._doubtful.pop(label))
             self._classes.update(labels)
-        tally = self._sure if truth in self._classes else self._doubtful.setdefault(truth, _Tally())
-        tally.add(n_averaged, truth in labels[:1], truth in labels[:TOP_K], confidence)
+        known = self._sure if truth in self._classes else self._doubtful.setdefault(truth, _Tally())
+        for tally in (self._all, known):
+            tally.add(n_averaged, truth in labels[:1], truth in labels[:TOP_K], confidence)
         self._k_given = min(self._k_given, len(labels))
 
     @property
@@ -137,12 +139,7 @@ class Accuracy:
 
     def _scored(self) -> _Tally:
         """Return the counts of all events that are scored."""
-        if self._knows_all or not self._doubtful:
-            return self._sure
-        tally = _Tally()
-        for part in (self._sure, *self._doubtful.values()):
-            tally.merge(part)
-        return tally
+        return self._sure if self._knows_all else self._all
 
     @property
     def has_five(self) -> bool:
@@ -181,4 +178,4 @@ class Accuracy:
     @property
     def n_unknown(self) -> int:
         """Decisions on events whose label is no class of the decoder."""
-        return sum(tally.total()[0] for tally in self._doubtful.values()) if self._knows_all else 0
+        return self._all.total()[0] - self._scored().total()[0]

@@ -14,7 +14,7 @@ from .panel import CENTRE, LEFT, MARGIN, RIGHT, TITLE_HEIGHT, Panel, draw_text
 from .repetitions_chart import draw_repetitions
 from .theme import Theme, font
 
-__all__ = ["AccuracyView", "Page"]
+__all__ = ["AccuracyView"]
 
 Page = Literal["scores", "repetitions", "calibration"]
 

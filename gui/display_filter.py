@@ -192,6 +192,7 @@ class DisplayFilter:
         if unknown.any():
             data = _hold(data, unknown, np.nan_to_num(self._held))
         self._held = np.where(np.isnan(self._held), np.nan, data[:, -1])
+        out: NDArray[np.float64]
         out, self._state = sosfilt(sections, data, axis=1, zi=self._state)
         out[unknown] = np.nan
         return out
@@ -207,10 +208,13 @@ class DisplayFilter:
 def _mean(data: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean over the first axis of what is not NaN, shape (n_times,); NaN where all is."""
     known = ~np.isnan(data)
+    mean: NDArray[np.float64]
     if known.all():
-        return data.mean(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, data, 0.0).sum(axis=0) / known.sum(axis=0)
+        mean = data.mean(axis=0)
+    else:
+        with np.errstate(invalid="ignore"):
+            mean = np.where(known, data, 0.0).sum(axis=0) / known.sum(axis=0)
+    return mean
 
 
 def _hold(data: NDArray[np.float64], unknown: NDArray[np.bool_], before: NDArray[np.float64]) -> NDArray[np.float64]:

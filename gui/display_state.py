@@ -6,6 +6,7 @@ import logging
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from necomimi.feed import Record
 from necomimi.gallery import Gallery
@@ -17,9 +18,9 @@ from .history import History, reduced
 from .language import tr
 from .latency import LatencyHistory
 from .mark import Mark, Verdict
-from .source import NO_EEG_S, SILENT_S, Source, describe_source
+from .source import SILENT_S, Source, describe_source
 
-__all__ = ["MAX_WINDOW_S", "NO_EEG_S", "DisplayState", "Source"]
+__all__ = ["DisplayState"]
 
 logger = logging.getLogger(__name__)
 
@@ -142,9 +143,10 @@ class DisplayState:
             logger.info("the decoder counts its events from the beginning: a new run")
             self._begin_run()
         mark = Mark(event)
+        if len(self.marks) == MAX_MARKS and self._by_code.get(self.marks[0].event.code) is self.marks[0]:
+            del self._by_code[self.marks[0].event.code]
         self.marks.append(mark)
         self._by_code[event.code] = mark
-        self._by_code.pop(event.code - MAX_MARKS, None)
         if self._last is None or event.code > self._last.code:
             self._last = event
         return mark
@@ -174,7 +176,7 @@ class DisplayState:
         elif truth in decision.labels[:1]:
             self._settle(mark, "hit")
         else:
-            self._settle(mark, "five" if self.shows_five and truth in decision.labels[:TOP_K] else "miss")
+            self._settle(mark, "five" if self.accuracy.has_five and truth in decision.labels[:TOP_K] else "miss")
 
     def _settle(self, mark: Mark, verdict: Verdict) -> None:
         """Enter what became of an event."""
@@ -234,11 +236,6 @@ class DisplayState:
         speed = self.eeg.info.speed if self.eeg is not None else 1.0
         return self.status.tmin / speed, self.status.tmax / speed
 
-    @property
-    def shows_five(self) -> bool:
-        """Whether being among the five best says anything: with five classes or fewer it does not."""
-        return self.accuracy.has_five
-
     def class_of(self, label: str) -> str:
         """Return the class that an event's label stands for: a picture's file stem stands for the picture's class."""
         item = self.item_of(label)
@@ -248,12 +245,13 @@ class DisplayState:
         """Return the gallery's item for a label, file or file stem, if there is one."""
         return None if self.gallery is None else self.gallery.index_of(label)
 
-    def thumbnail(self, label: str) -> np.ndarray | None:
+    def thumbnail(self, label: str) -> NDArray[np.uint8] | None:
         """Return the picture for a label, uint8 of shape (96, 96, 3), if the gallery has one."""
         item = self.item_of(label)
         if item is None or self.gallery is None or self.gallery.thumbnails is None:
             return None
-        return self.gallery.thumbnails[item]
+        picture: NDArray[np.uint8] = self.gallery.thumbnails[item]
+        return picture
 
     @property
     def attribution(self) -> str:

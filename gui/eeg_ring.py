@@ -14,7 +14,7 @@ from necomimi.records import Chunk, StreamInfo
 
 from .display_filter import AVERAGE, DisplayFilter, DisplaySettings, Piece
 
-__all__ = ["EEGRing", "Outline"]
+__all__ = ["VOLTS_TO_MICROVOLTS", "EEGRing", "Outline"]
 
 JITTER_S = 0.005  # time stamps of healthy devices wander by this much
 MAX_GAPS = 256
@@ -236,12 +236,9 @@ class EEGRing:
         data : ndarray of float32, shape (n_channels, n_times)
             In `unit`.
         """
-        return self._newest_samples(math.ceil(seconds * self.info.sfreq))
-
-    def _newest_samples(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Return the times and values of at most `n` samples."""
         capacity = len(self._times)
-        place = np.arange(self.n_seen - min(self.n_seen, capacity, n), self.n_seen) % capacity
+        n = min(self.n_seen, capacity, math.ceil(seconds * self.info.sfreq))
+        place = np.arange(self.n_seen - n, self.n_seen) % capacity
         return self._times[place], self._data[:, place]
 
     def outline(self, column_s: float, n_columns: int) -> Outline:

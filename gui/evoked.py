@@ -98,7 +98,8 @@ class Evoked:
             return None
         if any(begin < after and before < onset + TMAX / info.speed for before, after in self.ring.gaps):
             return None
-        return data[:, first : first + n].reshape(len(data), -1, self._block).mean(axis=2)
+        epoch: NDArray[np.float32] = data[:, first : first + n].reshape(len(data), -1, self._block).mean(axis=2)
+        return epoch
 
     def _add(self, epoch: NDArray[np.float32] | None, is_good: NDArray[np.bool_]) -> None:
         """Enter one epoch."""
@@ -170,4 +171,5 @@ def band_amplitude(data: NDArray[np.floating], sfreq: float, band: tuple[float, 
     frequencies = np.fft.rfftfreq(n, 1 / sfreq)
     inside = (frequencies >= band[0] - 1e-9) & (frequencies <= band[1] + 1e-9)
     power = 2 * (np.abs(spectrum[:, inside]) ** 2).sum(axis=1) / (n * (taper**2).sum())
-    return np.sqrt(power)
+    amplitude: NDArray[np.floating] = np.sqrt(power)
+    return amplitude

@@ -192,7 +192,8 @@ class ExhibitionView(QtWidgets.QWidget):
         return QtCore.QRectF(0, self.height() - 34, self.width(), 26)
 
     def _caption_height(self) -> float:
-        return max(CAPTION * min(self.width(), self.height()), 24.0)
+        shorter: int = min(self.width(), self.height())
+        return max(CAPTION * shorter, 24.0)
 
     def _update_place(self, name: str) -> None:
         """Have a place painted anew, and nothing else."""

@@ -11,7 +11,7 @@ from necomimi.records import Refusal, Retrieval
 from .display_state import DisplayState
 from .language import current_language, tr
 from .mark import Mark
-from .panel import CENTRE, RADIUS, Panel, draw_picture, draw_text, readable
+from .panel import CENTRE, RADIUS, Panel, Wheel, draw_picture, draw_text, readable
 from .reasons import reason_words
 from .theme import Theme, font
 
@@ -30,8 +30,9 @@ DRAG = 4  # pixels, below which a press is a click
 class FilmstripView(Panel):
     """The last decisions as small frames: shown picture, painted pictures, best label, verdict.
 
-    The wheel and a drag scroll; a click, Left and Right, Home choose a past decision (`chosen`), End and Esc return to
-    what is live. While the strip is scrolled back or a decision is chosen, new frames come without moving the view.
+    The wheel and a drag scroll; a click, Left and Right choose a past decision (`chosen`), and so do the keys that the
+    window passes on (`key_help`). While the strip is scrolled back or a decision is chosen, new frames come without
+    moving the view.
     """
 
     def __init__(self, state: DisplayState, theme: Theme) -> None:
@@ -39,7 +40,7 @@ class FilmstripView(Panel):
         self.chosen: Mark | None = None
         self.now = 0.0
         self._last: int | None = None  # place of the frame at the right; None follows the newest
-        self._wheel = 0
+        self._wheel = Wheel(WHEEL_STEP)
         self._press: tuple[float, int] | None = None  # where the button went down, and the frame at the right then
         self._is_drag = False
         self._pixmaps: dict[int, tuple[Any, Any]] = {}  # by place: what is drawn, the pixmap
@@ -267,9 +268,7 @@ class FilmstripView(Panel):
 
     def wheelEvent(self, event: Any) -> None:
         """Scroll: up and left to the past."""
-        self._wheel += event.angleDelta().y() or event.angleDelta().x()
-        n = int(self._wheel / WHEEL_STEP)
-        self._wheel -= n * WHEEL_STEP
+        n = self._wheel.turn(event.angleDelta().y() or event.angleDelta().x())
         if n:
             self.scroll(-n)
         event.accept()
@@ -304,16 +303,9 @@ class FilmstripView(Panel):
                     self.choose(place)
 
     def keyPressEvent(self, event: Any) -> None:
-        """Left, Right, Home choose, End and Esc return to live; other keys are the window's."""
-        key = QtCore.Qt.Key
-        match event.key():
-            case key.Key_Left:
-                self.step(-1)
-            case key.Key_Right:
-                self.step(1)
-            case key.Key_Home:
-                self.choose_first()
-            case key.Key_End:
-                self.return_to_live()
-            case _:
-                super().keyPressEvent(event)
+        """Left and Right choose; other keys are the window's."""
+        steps = {QtCore.Qt.Key.Key_Left: -1, QtCore.Qt.Key.Key_Right: 1}
+        if event.key() in steps:
+            self.step(steps[event.key()])
+        else:
+            super().keyPressEvent(event)

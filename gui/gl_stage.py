@@ -24,7 +24,7 @@ QtOpenGL = importlib.import_module(f"{QT_LIB}.QtOpenGL")
 COLOR_BUFFER, SCISSOR = 0x4000, 0x0C11  # as OpenGL numbers them
 
 
-class GLStage(Stage, QtOpenGL.QOpenGLWindow):  # type: ignore[name-defined]
+class GLStage(Stage, QtOpenGL.QOpenGLWindow):  # type: ignore[name-defined]  # the module is known at run time
     """A window whose every frame is a swap of OpenGL's buffers."""
 
     def __init__(self, background: Any, diode: Diode | None, clock: Callable[[], float]) -> None:

@@ -15,14 +15,14 @@ from necomimi.regions import region_of
 from necomimi.signal_quality import ChannelQuality
 
 from .channel_watch import BY_HAND
+from .eeg_ring import VOLTS_TO_MICROVOLTS
 from .language import current_language, tr
 from .panel import CENTRE, LEFT, MARGIN, RIGHT, draw_text
 from .rows import LEAST_SPACE, Group, Rows
 from .theme import Theme, font
 
-__all__ = ["Gutter", "name_tip", "place_names", "region_words", "verdict_words"]
+__all__ = ["Gutter", "name_tip", "place_names"]
 
-VOLTS_PER_MICROVOLT = 1e-6
 NAME_SIZE = 10
 LINE = 10  # pixels from one name to the next, at least
 WIDEST_NAME = 64
@@ -62,7 +62,7 @@ def name_tip(name: str, reason: str, quality: ChannelQuality | None) -> str:
     words = " · ".join(word for word in (name, region_words(region_of(name)), verdict_words(reason)) if word)
     lines = [words]
     if quality is not None:
-        rms, mains = quality.rms / VOLTS_PER_MICROVOLT, quality.mains / VOLTS_PER_MICROVOLT
+        rms, mains = quality.rms * VOLTS_TO_MICROVOLTS, quality.mains * VOLTS_TO_MICROVOLTS
         lines.append(tr("{rms:.1f} µV rms · mains {mains:.1f} µV", rms=rms, mains=mains))
     is_by_hand = reason == BY_HAND
     lines.append(tr("click: not bad by hand any more") if is_by_hand else tr("click: mark it as bad by hand"))
@@ -136,15 +136,6 @@ class Gutter:
         centres = self._rows.centres(self._plot.height())
         nearest = min(self._rows.order, key=lambda channel: abs(centres[channel] - y))
         return nearest if abs(centres[nearest] - y) <= self._rows.height(self._plot.height()) / 2 else None
-
-    def group_at(self, point: Any) -> Group | None:
-        """Return the group whose label is at a QPointF."""
-        if self._rows is None or not MARGIN <= point.x() < self._names_left():
-            return None
-        for group, top, bottom in self._spans():
-            if top <= point.y() <= bottom:
-                return group
-        return None
 
     def draw(
         self, painter: Any, plot: Any, names: Sequence[str], rows: Rows, verdicts: Mapping[int, str], theme: Theme
@@ -240,7 +231,8 @@ class Gutter:
 def _widest(names: Sequence[str]) -> int:
     """Return the pixels that the widest of some names (a tuple) takes, up to a limit."""
     metrics = QtGui.QFontMetrics(font(NAME_SIZE))
-    return min(max(metrics.horizontalAdvance(name) for name in names), WIDEST_NAME)
+    widest: int = max(metrics.horizontalAdvance(name) for name in names)
+    return min(widest, WIDEST_NAME)
 
 
 def _n_columns(row_height: float) -> int:

@@ -16,7 +16,7 @@ from .evoked_strip import AXIS_HEIGHT, draw_strip, latency_at
 from .head import draw_head, draw_scale, field_size
 from .language import tr
 from .latency import LatencyHistory
-from .panel import CENTRE, Panel, draw_text, draw_words
+from .panel import CENTRE, Panel, Wheel, draw_text, draw_words
 from .theme import Theme, font
 from .topography import MIN_PLACED, Topography, round_up
 
@@ -57,6 +57,7 @@ class HeadView(Panel):
         self._now_values: NDArray[np.floating] | None = None
         self._limits = {"now": MIN_LIMIT, "alpha": MIN_LIMIT, "evoked": MIN_LIMIT}
         self._updated_at = -np.inf
+        self._wheel = Wheel()
         self.setMinimumSize(1, 160)  # a window without room for it hides it
         self.setMouseTracking(True)
 
@@ -313,5 +314,8 @@ class HeadView(Panel):
         self.update()
 
     def wheelEvent(self, event: Any) -> None:
-        """Move the latency by a sample."""
-        self.move(1 if event.angleDelta().y() > 0 else -1)
+        """Move the latency, one sample a notch."""
+        notches = self._wheel.turn(event.angleDelta().y())
+        if notches:
+            self.move(notches)
+        event.accept()

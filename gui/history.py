@@ -58,6 +58,11 @@ class History:
         """The place of the oldest decision that is kept."""
         return self.end - len(self._marks)
 
+    def of_this_run(self) -> list[Mark]:
+        """Return the decisions of the decoder's newest run, as far as they are kept."""
+        begin = max([self.begin, *self.run_starts])
+        return [mark for mark in self._marks if mark.place is not None and mark.place >= begin]
+
     def add(self, mark: Mark) -> None:
         """Enter an event that has just been decided."""
         mark.place = self.end

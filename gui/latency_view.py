@@ -15,7 +15,7 @@ from .reasons import reason_words
 from .theme import Theme, font
 from .topography import round_up
 
-__all__ = ["STRIP_S", "LatencyView"]
+__all__ = ["LatencyView"]
 
 STRIP_S = 60.0
 LATE_S = 0.5  # age of the newest sample that is worth an alarm

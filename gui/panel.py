@@ -12,7 +12,7 @@ from .display_state import DisplayState
 from .language import tr
 from .theme import Theme, font
 
-__all__ = ["Panel", "draw_picture", "draw_text", "draw_words", "readable", "smooth_image"]
+__all__ = ["Panel", "Wheel", "draw_picture", "draw_text", "draw_words", "readable", "smooth_image"]
 
 RADIUS = 6
 MARGIN = 14
@@ -84,6 +84,26 @@ def draw_picture(painter: Any, rect: Any, pixels: NDArray[np.uint8]) -> None:
     painter.setRenderHint(QtGui.QPainter.RenderHint.SmoothPixmapTransform)
     painter.drawImage(rect, smooth_image(pixels, rect.width()))
     painter.restore()
+
+
+class Wheel:
+    """Whole steps of a wheel that may turn by parts of one.
+
+    Parameters
+    ----------
+    step : int
+        Eighths of a degree; a click of a common wheel is 120.
+    """
+
+    def __init__(self, step: int = 120) -> None:
+        self._step, self._rest = step, 0
+
+    def turn(self, eighths: int) -> int:
+        """Return the steps that are whole with these eighths of a degree, negative ones downwards."""
+        self._rest += eighths
+        n = int(self._rest / self._step)
+        self._rest -= n * self._step
+        return n
 
 
 class Panel(QtWidgets.QWidget):

@@ -94,7 +94,8 @@ class PlaybackBar(QtWidgets.QWidget):
     def place_at(self, x: float) -> float:
         """Return the place below a point, in seconds from the beginning."""
         track = self.track_rect()
-        return self.playback.length * min(max((x - track.left()) / track.width(), 0.0), 1.0)
+        share: float = min(max((x - track.left()) / track.width(), 0.0), 1.0)
+        return self.playback.length * share
 
     # -- mouse
 

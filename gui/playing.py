@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +13,13 @@ from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from necomimi.errors import ConfigError
 from necomimi.lsl import local_clock
-from necomimi.programs import STOP_SIGNALS
 
+from .ending import WATCH_MS, told_to_end
 from .flips import FlipIntervals, RateTest, Show
 from .presenter_window import open_stage
 from .stage import Corner, Diode, Stage
 
-__all__ = ["Screen", "close", "make_application", "measure_timing", "play", "told_to_end"]
-
-WATCH_MS = 50
+__all__ = ["Screen", "close", "make_application", "measure_timing", "play"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,18 +120,6 @@ def play(stage: Stage, show: Show, told: threading.Event) -> None:
         sys.excepthook = hook
     if failures:
         raise failures[0]
-
-
-@contextmanager
-def told_to_end() -> Iterator[threading.Event]:
-    """Give an event that is set by any signal to end."""
-    told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in STOP_SIGNALS}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def close(stage: Any) -> None:

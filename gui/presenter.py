@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from necomimi import __version__
-from necomimi.errors import StreamNotFoundError
+from necomimi.errors import NecomimiError, StreamNotFoundError
 from necomimi.lsl import MarkerOutlet, local_clock
 from necomimi.markers import PRESENTER_NAME
 from necomimi.picture_folder import picture_files, picture_label, picture_markers
 from necomimi.sequence import CATCH, Paradigm, choose_pictures, draw_sequences
 
+from .ending import told_to_end
 from .events_log import EventsLog, check_log
 from .flips import BLANK
-from .playing import Screen, close, make_application, play, told_to_end
+from .playing import Screen, close, make_application, play
 from .presentation import END, INSTRUCTION, REST, Picture, Presentation
 from .presenter_pages import Pages
 from .stage import Stage
@@ -84,6 +85,8 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
         An option or picture will not do.
     StreamNotFoundError
         Nobody came to listen to the markers.
+    NecomimiError
+        The log could not be written to its end.
     """
     paths = picture_files(run.folder)
     files = [path.relative_to(run.folder).as_posix() for path in paths]
@@ -97,7 +100,7 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
         check_log(run.log)
     outlet = MarkerOutlet(PRESENTER_NAME, source_id())
     with told_to_end() as told:
-        if run.wait_s and not _is_heard(outlet, run.wait_s, told):
+        if run.wait_s and not _is_heard(outlet, run.wait_s, told) and not told.is_set():
             raise StreamNotFoundError(
                 f"nobody listens to the markers ({PRESENTER_NAME!r})",
                 f"a recorder, or a decoder, within {run.wait_s:g} s",
@@ -134,7 +137,9 @@ def present(run: Run, paradigm: Paradigm, screen: Screen) -> dict[str, Any]:
             if outlet.have_consumers():
                 time.sleep(FAREWELL_S)  # the last marker is on its way, and would be lost with the stream
     if log is not None and log.error is not None:
-        raise OSError(f"{run.log} is not whole: {log.error}")
+        raise NecomimiError(
+            f"{run.log} is not whole: {log.error}", remedy="a recorder has the markers, which were all sent"
+        )
     return result
 
 

@@ -14,13 +14,17 @@ from necomimi.feed_file import FeedRecorder, Message
 from necomimi.lsl import local_clock
 from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status
 
-__all__ = ["CAPACITY", "PICTURE_CAPACITY", "Receiver"]
+from .history import CAPACITY as DECISIONS
+from .history import reduced
+
+__all__ = ["LARGE_PICTURES", "PICTURES", "Receiver"]
 
 logger = logging.getLogger(__name__)
 
 SHOWN = (Chunk, Event, Retrieval, Refusal, GeneratedImage, Status)
 CAPACITY = 3000  # over a minute of 63 channels at 20 chunks and 15 decisions a second
-PICTURE_CAPACITY = 16  # each may be as large as a message of the feed
+LARGE_PICTURES = 16  # each may be as large as a message of the feed
+PICTURES = 2 * DECISIONS  # with those that have been made small: 32 MiB, and two for each frame of the strip
 POLL_S = 0.1
 
 
@@ -28,8 +32,8 @@ class Receiver:
     """Read the feed in a thread and keep the records until the GUI takes them.
 
     The GUI thread is never woken per record: it takes what has come, when it is ready. A window that hangs loses the
-    oldest records (counted in `n_dropped`); the decoder loses nothing. Of generated pictures, which are large and give
-    way to newer ones anyhow, only the newest wait.
+    oldest records (counted in `n_dropped`); the decoder loses nothing. Of generated pictures, which are large, only the
+    newest wait as they came, and older ones in the small size in which the history keeps them.
 
     Parameters
     ----------
@@ -73,9 +77,10 @@ class Receiver:
         self.address = address
         self.n_dropped = 0
         self._clock = clock
-        self._records: deque[tuple[float, Record]] = deque()
-        self._pictures: deque[tuple[float, Record]] = deque(maxlen=PICTURE_CAPACITY)
-        self._capacity = capacity
+        self._lock = threading.Lock()  # of the three queues
+        self._records: deque[tuple[float, Record]] = deque(maxlen=capacity)
+        self._small: deque[tuple[float, Record]] = deque(maxlen=PICTURES - LARGE_PICTURES)
+        self._large: deque[tuple[float, GeneratedImage]] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="necomimi-receiver", daemon=True)
 
@@ -102,18 +107,24 @@ class Receiver:
                     continue
                 arrived = self._clock()
                 self._record(arrived)
-                if isinstance(record, GeneratedImage):
-                    self._pictures.append((arrived, record))
-                if not isinstance(record, SHOWN) or isinstance(record, GeneratedImage):
-                    continue
-                self._records.append((arrived, record))
-                if len(self._records) > self._capacity:
-                    self._records.popleft()
-                    self.n_dropped += 1
-                    if self.n_dropped == 1:
-                        logger.warning("the window does not keep up: the oldest records are dropped")
+                with self._lock:
+                    self._keep(arrived, record)
         finally:
             self._close()
+
+    def _keep(self, arrived: float, record: Record) -> None:
+        """Put a record into its queue, and let the oldest go where that is full."""
+        if isinstance(record, GeneratedImage):
+            self._large.append((arrived, record))
+            if len(self._large) > LARGE_PICTURES:
+                before, image = self._large.popleft()
+                self._small.append((before, reduced(image)))
+        elif isinstance(record, SHOWN):
+            if len(self._records) == self._records.maxlen:
+                self.n_dropped += 1
+                if self.n_dropped == 1:
+                    logger.warning("the window does not keep up: the oldest records are dropped")
+            self._records.append((arrived, record))
 
     def _record(self, arrived: float) -> None:
         """Keep the message that was received last, until the disk is full."""
@@ -133,8 +144,11 @@ class Receiver:
 
     def take(self) -> list[tuple[float, Record]]:
         """Return what has come since the last call, oldest first, each with its time of arrival (s); pictures last."""
-        pictures = _drain(self._pictures)  # first: what they are pictures of came before them
-        return _drain(self._records) + pictures
+        with self._lock:
+            taken = [*self._records, *self._small, *self._large]
+            for queue in (self._records, self._small, self._large):
+                queue.clear()
+        return taken
 
     def stop(self) -> None:
         """End the thread and close the connection."""
@@ -143,13 +157,3 @@ class Receiver:
             self._close()
         else:
             self._thread.join(timeout=5.0)
-
-
-def _drain(queue: deque[tuple[float, Record]]) -> list[tuple[float, Record]]:
-    """Take all there is out of a queue that another thread fills."""
-    taken = []
-    while True:
-        try:
-            taken.append(queue.popleft())
-        except IndexError:
-            return taken

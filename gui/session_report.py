@@ -166,8 +166,8 @@ def _signal(state: DisplayState) -> list[tuple[str, str]]:
 
 
 def _add_decisions(report: Report, state: DisplayState) -> None:
-    """Add the newest decisions, newest first."""
-    decided = [mark for mark in state.marks if mark.verdict != "pending"]
+    """Add the newest decisions of this run, newest first."""
+    decided = state.history.of_this_run()
     if not decided:
         report.text(tr("Nothing was decoded."))
         return

@@ -163,7 +163,7 @@ def _geometry(text: str) -> tuple[int, int, int, int]:
     numbers = _pixels(text)
     if len(numbers) != 4 or min(numbers[2:]) <= 0:
         raise ValueError(text)
-    return cast("tuple[int, int, int, int]", numbers)
+    return numbers
 
 
 def _one_of(*words: T) -> Callable[[str], T]:

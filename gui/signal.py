@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
+import math
 import os
-import signal
-import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -18,7 +16,9 @@ from rich.table import Table
 
 from necomimi.console import console, output
 from necomimi.errors import ConfigError, StreamNotFoundError
-from necomimi.programs import STOP_SIGNALS, has_display
+from necomimi.programs import has_display
+
+from .ending import open_application, told_to_end
 
 if TYPE_CHECKING:
     from .signal_report import SignalReport
@@ -26,13 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-logger = logging.getLogger(__name__)
-
 JUDGED_S = 4.0  # of the newest signal
 HEADLESS_S = 4.0
 SCREENSHOT_AFTER_S = 6.0
 POLL_S = 0.05
-WATCH_MS = 50
 
 
 def command(
@@ -40,7 +37,10 @@ def command(
     eeg_type: Annotated[str | None, typer.Option(help="Type of the EEG stream.")] = "EEG",
     eeg_source_id: Annotated[str | None, typer.Option(help="source_id of the EEG stream.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the EEG, where the stream's header is wrong.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the stream.")] = 10.0,
+    timeout: Annotated[
+        float,
+        typer.Option(help="Seconds to wait for the stream, and where the check ends by itself, for its first samples."),
+    ] = 10.0,
     max_bad: Annotated[
         float, typer.Option(min=0, max=1, help="Largest share of bad channels with which a session may begin.")
     ] = 0.1,
@@ -72,19 +72,23 @@ def command(
 
     from .signal_source import SignalSource
 
-    told = threading.Event()
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: told.set())
+    if seconds is None and (without_window or screenshot is not None):
+        seconds = HEADLESS_S if without_window else SCREENSHOT_AFTER_S
     source = SignalSource(
-        name=eeg_name, type=eeg_type, source_id=eeg_source_id, unit=unit, timeout=timeout, seconds=JUDGED_S
+        name=eeg_name,
+        type=eeg_type,
+        source_id=eeg_source_id,
+        unit=unit,
+        timeout=timeout,
+        patience=math.inf if seconds is None else timeout,
+        seconds=JUDGED_S,
     )
     try:
-        if without_window:
-            ready = _measure(source, seconds or HEADLESS_S, max_bad, told, as_json)
-        else:
-            if seconds is None and screenshot is not None:
-                seconds = SCREENSHOT_AFTER_S
-            ready = _show(source, seconds, max_bad, told, theme, language, screenshot)
+        with told_to_end() as told:
+            if without_window:
+                ready = _measure(source, seconds or HEADLESS_S, max_bad, told, as_json)
+            else:
+                ready = _show(source, seconds, max_bad, told, theme, language, screenshot)
         if source.error is not None:
             raise source.error
     except StreamNotFoundError as error:  # an answer to the question that was asked, rather than a wrong option
@@ -122,7 +126,8 @@ def _measure(source: SignalSource, seconds: float, max_bad: float, told: threadi
 
 def _table(report: SignalReport) -> Table:
     """Return the channels as lines, the bad ones with what to do."""
-    from .signal_report import VOLTS_TO_MICROVOLTS, advice
+    from .eeg_ring import VOLTS_TO_MICROVOLTS
+    from .signal_report import advice
 
     table = Table(box=None, pad_edge=False)
     table.add_column("channel")
@@ -148,24 +153,14 @@ def _show(
     screenshot: Path | None,
 ) -> bool:
     """Open the window until the person has decided or time is up; return whether to go on."""
-    from pyqtgraph.Qt import QtCore, QtWidgets
-
     from .language import choose_language, use_language
+    from .screenshot import save_png
     from .signal_window import SignalWindow
     from .theme import choose
 
     use_language(choose_language(language))
-    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["necomimi"])
-
-    def give_up(*error: Any) -> None:
-        sys.__excepthook__(*error)
-        application.exit(1)
-
-    sys.excepthook = give_up  # PyQt would abort the process, or go on with half a frame
+    application = open_application(told)
     window = SignalWindow(source, choose(theme), max_bad, seconds)
-    # Python runs signal handlers between two byte codes only: this timer sees to it that there are some.
-    watch = QtCore.QTimer(window, interval=WATCH_MS, timeout=lambda: window.close() if told.is_set() else None)
-    watch.start()
     window.show()
     window.start()
     status = application.exec()
@@ -173,8 +168,8 @@ def _show(
     if status:
         raise typer.Exit(status)
     if screenshot is not None and source.error is None:
-        window.save_screenshot(screenshot)
-        console.print(f"screenshot: {screenshot}")
+        save_png(window, screenshot)
+        console.print(f"screenshot: {screenshot}", markup=False, soft_wrap=True)
     if not window.accepted and window.report is not None:
         console.print(window.report.sentence(), markup=False)
     return window.accepted

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from necomimi.records import StreamInfo
 from necomimi.signal_quality import MIN_SECONDS, ChannelQuality, Verdict, judge_channels
 
+from .eeg_ring import VOLTS_TO_MICROVOLTS
 from .language import tr
 
 __all__ = ["VERDICTS", "SignalReport", "advice", "details", "figure", "listing", "report_of", "verdict_name"]
 
 VERDICTS: tuple[Verdict, ...] = ("good", "flat", "mains", "noisy", "drift")
-VOLTS_TO_MICROVOLTS = 1e6
 
 
 def verdict_name(verdict: Verdict) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 
 import numpy as np
 from numpy.typing import NDArray
 
-from necomimi.errors import ChannelMismatchError, NecomimiError, StreamLostError
+from necomimi.errors import ChannelMismatchError, NecomimiError, StreamLostError, StreamNotFoundError
 from necomimi.lsl import EEGInlet, Finder, find_stream
 from necomimi.montage import SIGNAL_TYPES, ChannelMap, match_channels, needs_samples
 from necomimi.records import StreamInfo
@@ -37,6 +38,8 @@ class SignalSource:
         Of its samples, where the header is wrong or silent.
     timeout : float
         Seconds to look for it at first.
+    patience : float
+        Seconds to wait for its first samples.
     seconds : float
         How much to keep.
 
@@ -56,6 +59,7 @@ class SignalSource:
         source_id: str | None = None,
         unit: str | None = None,
         timeout: float = 10.0,
+        patience: float = math.inf,
         seconds: float = 4.0,
     ) -> None:
         self.info: StreamInfo | None = None
@@ -63,7 +67,7 @@ class SignalSource:
         self.seconds = seconds
         self._name, self._type, self._source_id = name, type, source_id
         self._unit = unit
-        self._timeout = timeout
+        self._timeout, self._patience = timeout, patience
         self._lock = threading.Lock()
         self._data: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
         self._n = 0
@@ -102,14 +106,14 @@ class SignalSource:
                     name=self._name,
                     type=self._type,
                     source_id=self._source_id,
-                    ignore=lambda info, gone=gone: info.uid == gone,  # type: ignore[misc]
+                    ignore=lambda info, gone=gone: info.uid == gone,  # type: ignore[misc]  # mypy infers no default
                 )
                 handle = find_stream(finder, timeout, self._stopping.is_set)
                 with EEGInlet(handle) as inlet:
                     self._listen(inlet)
             except StreamLostError as error:
                 logger.warning("%s; looking for it", error)
-                timeout = float("inf")
+                timeout = self._patience = math.inf
                 with self._lock:
                     gone = self.info.uid if self.info is not None else gone
                     self.info, self._n = None, 0
@@ -127,16 +131,26 @@ class SignalSource:
             The stream is no EEG of a fixed rate, or its unit is unknown.
         StreamLostError
             The sender has gone.
+        StreamNotFoundError
+            It has never sent anything.
         """
         mapping = self._match(inlet)
         rate = inlet.info.sfreq / inlet.info.speed
         with self._lock:
             self.info, self._n = mapping.info, 0
             self._data = np.zeros((len(mapping.info.ch_names), max(2, round(self.seconds * rate))), dtype=np.float32)
+        end = time.monotonic() + self._patience
         while not self._stopping.is_set():
             samples, _ = inlet.pull(PULL_S)
             if len(samples):
+                end = math.inf
                 self._keep(mapping(samples))
+            elif time.monotonic() > end:
+                raise StreamNotFoundError(
+                    f"stream {inlet.info.name!r} sends nothing",
+                    f"its first samples within {self._patience:g} s",
+                    "start the acquisition in the amplifier's program",
+                )
 
     def _match(self, inlet: EEGInlet) -> ChannelMap:
         """Return how the stream's EEG channels become volts."""

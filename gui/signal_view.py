@@ -11,10 +11,11 @@ from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from necomimi.signal_quality import Verdict
 
+from .eeg_ring import VOLTS_TO_MICROVOLTS
 from .head import disc_of, draw_head, place_in
 from .language import tr
 from .panel import CENTRE, LEFT, MARGIN, RADIUS, RIGHT, draw_text, draw_words
-from .signal_report import VERDICTS, VOLTS_TO_MICROVOLTS, SignalReport, advice, details, listing, verdict_name
+from .signal_report import VERDICTS, SignalReport, advice, details, listing, verdict_name
 from .theme import Theme, font
 from .topography import places_on_head
 

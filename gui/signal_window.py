@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pyqtgraph.Qt import QtCore, QtWidgets
-
-from necomimi.errors import ConfigError
 
 from .language import tr
 from .signal_report import SignalReport, report_of
@@ -104,17 +101,6 @@ class SignalWindow(QtWidgets.QMainWindow):
             self.view.set_theme(self.theme)
         else:
             super().keyPressEvent(event)
-
-    def save_screenshot(self, path: Path) -> None:
-        """Write what the window shows as a PNG.
-
-        Raises
-        ------
-        ConfigError
-            The file cannot be written.
-        """
-        if not self.grab().save(str(path), "PNG"):
-            raise ConfigError(f"the screenshot {path} cannot be written", "a file in a folder that exists")
 
     def closeEvent(self, event: Any) -> None:
         """Stop the timers and the source."""

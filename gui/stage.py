@@ -38,21 +38,21 @@ class Diode:
 
 
 class Stage:
-    """What windows of both kinds share: images by key, a show, keys, and an end.
-
-    Parameters
-    ----------
-    background : QColor
-    diode : Diode or None
-    clock : callable
-        Seconds on the LSL clock.
-    """
+    """What windows of both kinds share: images by key, a show, keys, and an end."""
 
     vsync = False
     nominal_hz = NOMINAL_HZ
 
     def prepare(self, background: Any, diode: Diode | None, clock: Callable[[], float]) -> None:
-        """Set what the constructors of Qt's windows have no room for."""
+        """Set what the constructors of Qt's windows have no room for.
+
+        Parameters
+        ----------
+        background : QColor
+        diode : Diode or None
+        clock : callable
+            Seconds on the LSL clock.
+        """
         self.background, self.diode, self.clock = background, diode, clock
         self._show: Show | None = None
         self._loop = QtCore.QEventLoop()

@@ -94,7 +94,8 @@ class Topography:
             self._zoom = _cubic_zoom(size)
         # Without BLAS, whose threads spin on the cores that others need, for a tenth of a millisecond of work.
         nodes = np.einsum("nc,c->n", self._matrix, values[list(used)].astype(np.float32)).reshape(GRID, GRID)
-        return (self._zoom @ (self._zoom @ nodes).T).T
+        field: NDArray[np.float32] = (self._zoom @ (self._zoom @ nodes).T).T
+        return field
 
 
 def _spline_matrix(places: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -102,7 +103,8 @@ def _spline_matrix(places: NDArray[np.float64]) -> NDArray[np.float32]:
 
     def bend(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         square = ((a[:, None] - b[None]) ** 2).sum(axis=2)
-        return square * np.log(square.clip(1e-12))
+        bent: NDArray[np.float64] = square * np.log(square.clip(1e-12))
+        return bent
 
     n = len(places)
     plane = np.column_stack([np.ones(n), places])
@@ -169,7 +171,9 @@ def paint_field(field: NDArray[np.float32], limit: float, theme: Theme) -> NDArr
 def _inside(size: int) -> NDArray[np.float32]:
     """Return how much of each pixel lies in the circle that a square holds, shape (size, size)."""
     axis = np.linspace(-1, 1, size, dtype=np.float32)
-    return np.clip((1 - np.hypot(axis[:, None], axis)) * np.float32(size / 2) + np.float32(0.5), 0, 1)
+    inwards = (1 - np.hypot(axis[:, None], axis)) * np.float32(size / 2)  # pixels from the circle
+    share: NDArray[np.float32] = np.clip(inwards + np.float32(0.5), 0, 1)
+    return share
 
 
 def scale_colors(theme: Theme) -> NDArray[np.uint8]:

@@ -14,17 +14,14 @@ from .channel_watch import ChannelWatch
 from .display_filter import AVERAGE, HIGHPASS_HZ, LOWPASS_HZ, NOTCH_HZ, DisplaySettings
 from .display_state import DisplayState
 from .language import tr
-from .panel import Panel
+from .panel import Panel, Wheel
 from .ruler import SCALES
 from .theme import Theme
 
 __all__ = ["WINDOWS_S", "TraceControls"]
 
 WINDOWS_S = (5.0, 10.0, 20.0)
-DEVIATIONS = (
-    2.0,
-    4.0,
-)  # a fitted row is this many standard deviations high: narrow rows may overlap, high ones need not
+DEVIATIONS = (2.0, 4.0)  # the height of a fitted row in standard deviations: narrow rows may overlap, high need not
 HIGH_ROW = 40  # pixels
 FIT_AFTER_S = 2.0
 VERTEX = "Cz"  # what the key R offers beside the average
@@ -57,7 +54,7 @@ class TraceControls(Panel):
         self.settings = DisplaySettings()
         self.is_by_region = True
         self.watch = ChannelWatch()
-        self._wheel = 0
+        self._wheel = Wheel()
 
     def key_help(self) -> tuple[tuple[str, str], ...]:
         """Return the keys and what each does."""
@@ -166,9 +163,7 @@ class TraceControls(Panel):
 
     def wheelEvent(self, event: Any) -> None:
         """Change the scale, one step a notch."""
-        self._wheel += event.angleDelta().y()
-        notches = int(self._wheel / 120)
-        self._wheel -= 120 * notches
+        notches = self._wheel.turn(event.angleDelta().y())
         if notches:
             self.zoom(notches)
         event.accept()

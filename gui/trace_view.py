@@ -7,18 +7,19 @@ from typing import Any
 
 from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
-from .display_state import NO_EEG_S, DisplayState
+from .display_state import DisplayState
 from .event_layer import SHADE_S, Labels, Timeline, draw_gaps, draw_marks, draw_refusals, refused_spans
 from .gutter import Gutter, name_tip
 from .language import tr
 from .panel import CENTRE, MARGIN, TITLE_HEIGHT, draw_text
 from .rows import Rows, by_region, in_stream_order
-from .ruler import AXIS_HEIGHT, SCALES, draw_scale_bar, draw_seconds
+from .ruler import AXIS_HEIGHT, draw_scale_bar, draw_seconds
 from .scroller import Look, Scroller
+from .source import NO_EEG_S
 from .theme import Theme, font
-from .trace_controls import FIT_AFTER_S, WINDOWS_S, TraceControls
+from .trace_controls import FIT_AFTER_S, TraceControls
 
-__all__ = ["SCALES", "WINDOWS_S", "TraceView"]
+__all__ = ["TraceView"]
 
 THICKNESS = 1.2  # device-independent pixels
 SPARE_COLUMNS = 64

@@ -20,12 +20,6 @@ __all__ = ["command"]
 SCREENSHOT_AFTER_S = 10.0
 
 
-def load_gallery(path: Path) -> Gallery:
-    """Return the gallery in a gallery directory, or in the `gallery` folder of a decoder directory."""
-    inner = path / "gallery"
-    return Gallery.load(inner if inner.is_dir() else path)
-
-
 def command(
     feed: Annotated[
         str | None, typer.Option(help="Address of the decoder's feed.", show_default=DEFAULT_ADDRESS)
@@ -76,7 +70,7 @@ def command(
             if value is not None:
                 raise ConfigError(f"--playback and {name}", "one of them: a recording is played, or a feed is watched")
     _require_display(screenshot)
-    pictures = None if gallery is None else load_gallery(gallery)
+    pictures = None if gallery is None else Gallery.load(gallery)
     if seconds is None and screenshot is not None:
         seconds = SCREENSHOT_AFTER_S
 
@@ -100,7 +94,7 @@ def command(
         raise typer.Exit(status)
     for name, path in (("screenshot", screenshot), ("report", report), ("recording", record)):
         if path is not None:
-            console.print(f"{name}: {path}")
+            console.print(f"{name}: {path}", markup=False, soft_wrap=True)
 
 
 def _require_display(screenshot: Path | None) -> None:

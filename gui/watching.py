@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,9 @@ from typing import Any
 from pyqtgraph.Qt import QtCore, QtWidgets
 
 from necomimi.gallery import Gallery
-from necomimi.programs import STOP_SIGNALS
 
 from .display_state import DisplayState
+from .ending import open_application, told_to_end
 from .language import LanguageChoice
 from .playback import PlaybackReceiver
 from .receiver import Receiver
@@ -28,7 +25,6 @@ __all__ = ["Wishes", "watch"]
 
 logger = logging.getLogger(__name__)
 
-WATCH_MS = 50
 STRIDE_S = 5.0  # of a recording that is gone through to a place: every epoch is averaged while its signal is kept
 
 
@@ -71,40 +67,29 @@ def watch(source: str | Path, wishes: Wishes) -> int:
     NecomimiError
         The source cannot be watched, or a file cannot be written.
     """
-    told = threading.Event()
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: told.set())
-    QtCore.qInstallMessageHandler(_log_qt)
-    receiver = _open(source, wishes)
-    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["necomimi"])
-
-    def give_up(*error: Any) -> None:
-        sys.__excepthook__(*error)
-        application.exit(1)
-
-    sys.excepthook = give_up  # PyQt would abort the process, or go on with half a frame
-    name = source.name if isinstance(source, Path) else source
-    window = ViewerWindow(DisplayState(wishes.gallery, name), receiver, choose("auto"))
-    _arrange(window, wishes)
-    # Python runs signal handlers between two byte codes only: this timer sees to it that there are some.
-    timer = QtCore.QTimer(window, interval=WATCH_MS, timeout=lambda: window.close() if told.is_set() else None)
-    timer.start()
-    window.show()
-    window.start()
-    logger.info("%s %s", "playing" if isinstance(source, Path) else "listening on", source)
-    seconds = wishes.seconds
-    if seconds is not None and wishes.screenshot is not None and isinstance(receiver, PlaybackReceiver):
-        _go_to(window, receiver, seconds)
-        seconds = 0.0
-    if seconds is not None:
-        QtCore.QTimer.singleShot(round(1000 * seconds), window.close)
-    status = int(application.exec())
-    receiver.stop()
-    if status == 0:
-        if wishes.screenshot is not None:
-            window.save_screenshot(wishes.screenshot)
-        if wishes.report is not None:
-            window.save_report(wishes.report)
+    with told_to_end() as told:
+        QtCore.qInstallMessageHandler(_log_qt)
+        receiver = _open(source, wishes)
+        application = open_application(told)
+        name = source.name if isinstance(source, Path) else source
+        window = ViewerWindow(DisplayState(wishes.gallery, name), receiver, choose("auto"))
+        _arrange(window, wishes)
+        window.show()
+        window.start()
+        logger.info("%s %s", "playing" if isinstance(source, Path) else "listening on", source)
+        seconds = wishes.seconds
+        if seconds is not None and wishes.screenshot is not None and isinstance(receiver, PlaybackReceiver):
+            _go_to(window, receiver, seconds)
+            seconds = 0.0
+        if seconds is not None:
+            QtCore.QTimer.singleShot(round(1000 * seconds), window.close)
+        status = int(application.exec())
+        receiver.stop()
+        if status == 0:
+            if wishes.screenshot is not None:
+                window.save_screenshot(wishes.screenshot)
+            if wishes.report is not None:
+                window.save_report(wishes.report)
     return status
 
 

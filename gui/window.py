@@ -10,7 +10,6 @@ from typing import Any
 
 from pyqtgraph.Qt import QtCore, QtWidgets
 
-from necomimi.errors import ConfigError
 from necomimi.lsl import local_clock
 from necomimi.records import GeneratedImage, Refusal, Retrieval
 
@@ -31,6 +30,7 @@ from .playback import PlaybackReceiver
 from .playback_bar import PlaybackBar
 from .receiver import Receiver
 from .retrieval_view import RetrievalView
+from .screenshot import save_png
 from .session_report import Session, write_session_report
 from .shell import Shell
 from .theme import Theme
@@ -146,7 +146,7 @@ class ViewerWindow(Shell):
     def is_ready(self, panel: Panel) -> bool:
         """Return whether a panel has something to show, and room: painted pictures wait for the first of them."""
         if panel is self.head:
-            return self.width() >= WIDE
+            return bool(self.width() >= WIDE)
         return panel is not self.imagined or self.n_places > 0
 
     def resizeEvent(self, event: Any) -> None:
@@ -333,8 +333,7 @@ class ViewerWindow(Shell):
         """
         self.pull()
         self.draw()
-        if not self.grab().save(str(path), "PNG"):
-            raise ConfigError(f"the screenshot {path} cannot be written", "a file in a folder that exists")
+        save_png(self, path)
 
     def save_report(self, path: Path) -> None:
         """Write a report of what was watched, with a picture of the window, as HTML.

@@ -15,12 +15,11 @@ from necomimi.spaces import Space
 __all__ = ["BREAK_S", "Plan", "base_config", "embedding_of", "expected_minutes"]
 
 BREAK_S = 0.5  # between two sequences of a rehearsal, whose person has no need of rest
-DECODER_VERSION = 1  # of the directories that a calibration may start from
 
 
 def base_config(path: Path) -> dict[str, Any]:
     """Return what a decoder directory says of itself."""
-    return read_config(path, "decoder", DECODER_VERSION)
+    return read_config(path, "decoder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +61,16 @@ class Plan:
         Raises
         ------
         ConfigError
-            OUT holds a calibration with another plan.
+            OUT holds a calibration with another plan, or a damaged one.
         """
         path, now = out / "plan.json", asdict(self)
         if path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                kept = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise ConfigError(
+                    f"{path} is damaged: {error}", "the plan of a calibration", "another --out"
+                ) from error
             if changed := [key for key in now if kept.get(key) != now[key]]:
                 differences = ", ".join(f"{key} {now[key]!r} in place of {kept.get(key)!r}" for key in changed)
                 raise ConfigError(

@@ -15,7 +15,7 @@ from typing import Any
 
 from necomimi.calibration_plan import BREAK_S, Plan, base_config, expected_minutes
 from necomimi.console import console
-from necomimi.markers import PRESENTER_PREFIX
+from necomimi.markers import PRESENTER_NAME, PRESENTER_PREFIX
 from necomimi.montage import canonical_name
 from necomimi.picture_folder import picture_files
 from necomimi.programs import ProgramError, Programs, free_port, run_step
@@ -26,7 +26,7 @@ __all__ = ["N_STEPS", "Session", "check_signal", "make_decoder", "prove", "recor
 STREAM_TIMEOUT_S = 60.0
 RECORDER_TIMEOUT_S = 30.0
 SIGNAL_S = 6.0
-PRESENTER, END = "necomimi-present", f"{PRESENTER_PREFIX}end"  # the presenter's markers, and the last of them
+END = f"{PRESENTER_PREFIX}end"  # the presenter's last marker
 POLL_S = 0.1
 SNR = 8.0  # of the simulated person: few pictures must do
 N_STEPS = 6
@@ -141,7 +141,7 @@ def record(session: Session, shown: Path) -> Path:
     log = partial / "presentation_events.tsv"
     with _step(title), session.programs("presentation") as programs:
         recorder = programs.start(
-            "record", "record", partial / recording.name, *session.eeg, "--markers-name", PRESENTER,
+            "record", "record", partial / recording.name, *session.eeg, "--markers-name", PRESENTER_NAME,
             "--timeout", STREAM_TIMEOUT_S, "--until", END,
         )  # fmt: skip
         session.person(programs)
@@ -224,7 +224,7 @@ def prove(session: Session, rehearsal: Rehearsal, decoder: Path, seconds: float)
             session.person(programs)
             programs.start(
                 "decode", "decode", decoder, "--gallery", gallery, "--log", log, "--timeout", STREAM_TIMEOUT_S,
-                "--feed", f"tcp://127.0.0.1:{free_port()}", "--markers-name", PRESENTER,
+                "--feed", f"tcp://127.0.0.1:{free_port()}", "--markers-name", PRESENTER_NAME,
             )  # fmt: skip
             n_live = len(picture_files(rehearsal.live))
             repetitions = max(1, round(seconds / (60 * expected_minutes(n_live, 1))))

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from necomimi import __version__
 from necomimi.cache import user_cache
 from necomimi.probes import QT, ask, probe
+from necomimi.programs import has_screen
 
 __all__ = [
     "Check",
@@ -48,9 +49,9 @@ EXTRAS = {
     "clip": "picture and text embeddings of OpenCLIP",
     "diffusion": "painted pictures",
     "hub": "decoders from and to the Hugging Face hub",
-    "braindecode": "the models of braindecode as encoders",
     "ray": "sweeps on a Ray cluster",
-    "bench": "mne-lsl, measured beside this program",
+    "braindecode": "the models of braindecode as encoders",
+    "bench": "the peer that necomimi bench live --peers measures",
 }
 
 Level = Literal["ok", "warning", "failure"]
@@ -160,9 +161,7 @@ def check_network() -> list[Check]:
 def check_qt() -> list[Check]:
     """Open a window, on the screen or, without one, in memory."""
     wanted = os.environ.get("QT_QPA_PLATFORM", "")
-    screen = not sys.platform.startswith("linux") or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
+    screen = has_screen()
     seen = probe("-c", QT) if screen or wanted else probe("-c", QT, QT_QPA_PLATFORM="offscreen")
     if not seen.answer:
         remedy = APT if ".so" in seen.complaint else "pip install --force-reinstall PyQt6 PyQt6-Qt6 pyqtgraph"

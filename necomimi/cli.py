@@ -22,6 +22,15 @@ from necomimi.errors import NecomimiError
 __all__ = ["main"]
 
 COMMAND_GROUP = "necomimi.commands"
+# What a command is for: the longest of these that its module begins with, in the order of a first visit.
+SECTIONS = {
+    "necomimi.": "Start here",
+    "necomimi.offline.": "Train and judge",
+    "necomimi.realtime.": "Decode live",
+    "necomimi.gui.": "Windows",
+    "necomimi.replay.": "Play recordings",
+    "": "From other packages",
+}
 STYLE: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": None,
@@ -53,11 +62,11 @@ def _arrow(point: EntryPoint) -> str:
 class LazyGroup(TyperGroup):
     """A command group whose members are entry points, imported only when they are called."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the installed sub-commands."""
         return sorted(_commands())
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import the module of one sub-command and return its command."""
         point = _commands().get(cmd_name)
         if point is None:
@@ -71,10 +80,17 @@ class LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """List each sub-command with the arrow of its module."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _arrow(point)) for name, point in sorted(_commands().items())])
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List each sub-command with the arrow of its module, in the section of its folder."""
+        sections: dict[str, list[tuple[str, str]]] = {folder: [] for folder in SECTIONS}
+        for name, point in sorted(_commands().items()):
+            folder = max((folder for folder in SECTIONS if point.module.startswith(folder)), key=len)
+            sections[folder].append((name, _arrow(point)))
+        width = max(map(len, _commands()))
+        for folder, rows in sections.items():
+            if rows:
+                with formatter.section(SECTIONS[folder]):
+                    formatter.write_dl([(name.ljust(width), arrow) for name, arrow in rows])
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, **STYLE)

@@ -21,6 +21,7 @@ from necomimi.gallery import Gallery
 from necomimi.hub import HubMixin
 from necomimi.preprocessing import Preprocessor, apply_operators
 from necomimi.prior import Prior
+from necomimi.search import softmax
 
 if TYPE_CHECKING:
     from mne import BaseEpochs
@@ -65,6 +66,8 @@ class Decoder(HubMixin):
     clip_norm : float or None
         Mean norm of the training pictures' vectors before they were normalised, for a generator; None where it was
         not measured.
+    device : torch.device
+        Where the networks compute.
     """
 
     encoder_config: dict[str, Any]
@@ -201,10 +204,11 @@ class Decoder(HubMixin):
         """
         key = (sfreq, tuple(applied), until)
         if key not in self._operators:
-            operators = self.preprocessor.operators(sfreq, applied, until)
-            self._operators[key] = tuple(
-                None if matrix is None else torch.tensor(matrix, device=self.device) for matrix in operators
-            )  # type: ignore[assignment]
+            spatial, temporal = (
+                None if matrix is None else torch.tensor(matrix, device=self.device)
+                for matrix in self.preprocessor.operators(sfreq, applied, until)
+            )
+            self._operators[key] = spatial, temporal
         batch = self._to_device(self.preprocessor.centred(data, applied))
         with torch.inference_mode():
             batch = apply_operators(batch, *self._operators[key])
@@ -240,12 +244,8 @@ class Decoder(HubMixin):
         ndarray of float32, shape (n_epochs, n_classes)
             Columns in the order of `classes`.
         """
-        labels, scores = self.retrieve(self.embed_epochs(epochs), k=len(self.classes))
-        column = {label: i for i, label in enumerate(self.classes)}
-        columns = np.array([[column[label] for label in row] for row in labels])
-        probabilities = np.empty_like(scores)
-        np.put_along_axis(probabilities, columns, scores, axis=1)
-        return probabilities
+        scores = self._searched().class_scores(self.embed_epochs(epochs), self.logit_scale)
+        return softmax(scores).astype(np.float32)
 
     def _to_device(self, data: NDArray[Any]) -> torch.Tensor:
         """Bring an array to the device, through pinned memory where that is a GPU's; on the CPU without a copy."""

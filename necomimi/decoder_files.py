@@ -31,13 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["read_decoder", "read_preprocessing", "write_decoder", "write_prior"]
 
-VERSION = 1
-PRIOR_VERSION = 1
-
 
 def write_decoder(decoder: Decoder, path: Path) -> None:
     """Write a decoder directory; an existing decoder there is replaced once the new one is whole."""
-    check_overwritable(path, "decoder", VERSION)
+    check_overwritable(path, "decoder")
     adapter, subjects = decoder.adapter, decoder.subjects
     fields = {
         "encoder": decoder.encoder_config,
@@ -53,7 +50,7 @@ def write_decoder(decoder: Decoder, path: Path) -> None:
         "training": decoder.training,
     }
     with whole_directory(path) as partial:
-        write_config(partial, "decoder", VERSION, fields)
+        write_config(partial, "decoder", fields)
         _save_weights(decoder.encoder, partial / "encoder.safetensors")
         decoder.pooled_preprocessor.save_matrix(partial / "preprocessing.safetensors")
         if adapter is not None:
@@ -70,7 +67,7 @@ def write_decoder(decoder: Decoder, path: Path) -> None:
 def write_prior(prior: Prior, path: Path) -> None:
     """Put a prior into a decoder directory, in place of any other once it is whole; all else there stays."""
     with whole_directory(path / "prior") as partial:
-        write_config(partial, "prior", PRIOR_VERSION, prior.config)
+        write_config(partial, "prior", prior.config)
         _save_weights(prior, partial / "prior.safetensors")
 
 
@@ -82,7 +79,7 @@ def read_decoder(path: Path) -> dict[str, Any]:
     CheckpointError
         The directory is absent, foreign or damaged.
     """
-    config = read_config(path, "decoder", VERSION)
+    config = read_config(path, "decoder")
     try:
         encoder_config = dict(config["encoder"])
         encoder = build(**encoder_config)
@@ -118,13 +115,13 @@ def read_decoder(path: Path) -> dict[str, Any]:
 
 def read_preprocessing(path: Path) -> Preprocessor:
     """Return what a decoder directory does to its epochs, without the rest of it."""
-    config = read_config(path, "decoder", VERSION)
+    config = read_config(path, "decoder")
     return Preprocessor.from_config(config.get("preprocessing", {}), path / "preprocessing.safetensors")
 
 
 def _read_prior(path: Path) -> Prior:
     """Read the prior of a decoder."""
-    fields = read_config(path, "prior", PRIOR_VERSION)
+    fields = read_config(path, "prior")
     try:
         prior = Prior(**{key: value for key, value in fields.items() if key not in ("format", "version")})
     except (TypeError, ValueError, RuntimeError) as error:

@@ -15,9 +15,8 @@ from rich.table import Table
 from necomimi import __version__
 from necomimi.cache import user_cache
 from necomimi.console import console, output
-from necomimi.errors import NecomimiError
 from necomimi.intervals import wilson
-from necomimi.programs import Programs, free_port, has_display, private_session, run_step
+from necomimi.programs import ProgramError, Programs, free_port, has_display, private_session, run_step
 
 __all__ = ["command", "default_cache", "prepare", "summarise"]
 
@@ -25,10 +24,6 @@ READY_TIMEOUT_S = 60.0
 CACHE_VERSION = 4  # raise it when the simulated subject or its training changes
 ENCODER = "multiblur"
 GENERATOR = "embedded"
-
-
-class DemoError(NecomimiError):
-    """One of the demo's programs failed."""
 
 
 def default_cache() -> Path:
@@ -79,7 +74,7 @@ def run_live(cache: Path, decoder: Path, out: Path, seconds: float, windowed: bo
         while not any("code" in line for line in _read_decisions(log)):
             programs.check()
             if time.monotonic() > deadline:
-                raise DemoError(f"no decision within {READY_TIMEOUT_S:g} s", remedy=f"see the logs in {out}")
+                raise ProgramError(f"no decision within {READY_TIMEOUT_S:g} s", remedy=f"see the logs in {out}")
             time.sleep(0.05)
         first_decision_s = time.monotonic() - started
         console.print(f"first decision after {first_decision_s:.1f} s; live for {seconds:g} s")

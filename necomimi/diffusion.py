@@ -40,7 +40,8 @@ class DiffusionGenerator:
     pipeline : StableDiffusionXLPipeline or StableDiffusionPipeline
         With the IP-Adapter, and without text and picture encoders.
     prompt : dict of str to Tensor
-        Text embeddings of the empty prompt.
+        Text embeddings of the empty prompt: "prompt_embeds", shape (1, 77, n_dims), and for SDXL
+        "pooled_prompt_embeds", shape (1, n_dims).
     device : torch.device
     steps : int
     size : int
@@ -90,6 +91,7 @@ class DiffusionGenerator:
             self._sigma = float(self._scheduler.sigmas[0])
             self._init_sigma = float(self._scheduler.init_noise_sigma)
         if compile:
+            # A compiled form takes the place of the method, which mypy takes for a slip.
             options: dict[str, Any] = {"mode": "reduce-overhead", "fullgraph": True, "dynamic": False}
             if self._is_one_euler_step:
                 self._one_step_pixels = torch.compile(self._one_step_pixels, **options)  # type: ignore[method-assign]
@@ -131,7 +133,7 @@ class DiffusionGenerator:
         """Return latents (n, 4, size / 8, size / 8) by the stock scheduler."""
         self._set_timesteps()
         options = self._pipeline.prepare_extra_step_kwargs(generators, self._recipe.eta)
-        latents = noise * self._scheduler.init_noise_sigma
+        latents: torch.Tensor = noise * self._scheduler.init_noise_sigma
         # The scheduler keeps its own time steps on the CPU, where looking one up makes no one wait.
         for step, on_device in zip(self._scheduler.timesteps, self._timesteps, strict=True):
             torch.compiler.cudagraph_mark_step_begin()
@@ -152,17 +154,18 @@ class DiffusionGenerator:
         if self._choice.is_xl:
             conditions["text_embeds"] = self._prompt["pooled_prompt_embeds"].expand(n, -1)
             conditions["time_ids"] = self._time_ids.expand(n, -1)
-        return self._unet(
+        predicted: torch.Tensor = self._unet(
             latents,
             timestep,
             encoder_hidden_states=self._prompt["prompt_embeds"].expand(n, -1, -1),
             added_cond_kwargs=conditions,
             return_dict=False,
         )[0]
+        return predicted
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Return uint8 pixels (n, size, size, 3)."""
-        pictures = self._vae.decode(latents / self._vae.config.scaling_factor, return_dict=False)[0]
+        pictures: torch.Tensor = self._vae.decode(latents / self._vae.config.scaling_factor, return_dict=False)[0]
         pictures = (pictures * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float()
         return (pictures * 255).round().to(torch.uint8)
 

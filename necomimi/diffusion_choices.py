@@ -66,10 +66,12 @@ class Choice:
     Parameters
     ----------
     name : str
-    base, distilled, adapter, autoencoder : str
+    base, distilled : str
         Repositories of the hub; `distilled` is "" where the base model is used as it is.
     adapter_file : str
         The IP-Adapter within its repository.
+    autoencoder : str
+        Repository of the tiny autoencoder.
     recipes : mapping of int to Recipe
         By number of steps.
     size : int
@@ -82,6 +84,8 @@ class Choice:
         The architecture of the UNet, as the base model's own config.json says.
     smaller : str
         The choice that needs less memory; "" for none.
+    adapter : str
+        Repository of the IP-Adapter.
     """
 
     name: str

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from necomimi.diffusion_choices import ADAPTER_DIMS, Choice
-from necomimi.errors import CheckpointError, NecomimiError
+from necomimi.errors import CheckpointError, missing_package
 
 __all__ = ["adapter_state", "load_pipeline", "locate", "pipeline_class", "random_pipeline"]
 
@@ -24,7 +24,7 @@ def _diffusers() -> Any:
         import peft  # noqa: F401  diffusers needs it for a LoRA
         import transformers  # noqa: F401
     except ImportError as error:
-        raise NecomimiError(f"this generator needs {error.name}", remedy='pip install "necomimi[diffusion]"') from error
+        raise missing_package("this generator", error, "diffusion") from error
     diffusers.utils.logging.set_verbosity_error()  # it warns of each part that we leave out on purpose
     diffusers.utils.logging.disable_progress_bar()
     return diffusers
@@ -88,10 +88,12 @@ def load_pipeline(choice: Choice, steps: int, dtype: torch.dtype, model: str | N
 
     Parameters
     ----------
-    choice, steps, model
+    choice, steps
         As `locate` takes them.
     dtype : torch.dtype
         Of the weights.
+    model
+        As `locate` takes it.
 
     Returns
     -------

@@ -70,7 +70,7 @@ def tint(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    values : ndarray
+    values : ndarray, any shape
         -1 to 1.
 
     Returns

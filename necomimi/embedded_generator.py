@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from necomimi.checkpoint import check_overwritable, read_config, whole_directory, write_config
-from necomimi.device import choose_device
+from necomimi.device import channels_last, choose_device
 from necomimi.errors import CheckpointError, ConfigError
 from necomimi.generators import check_embeddings
 from necomimi.picture_networks import PictureDecoder, PictureRefiner
@@ -23,7 +23,6 @@ __all__ = ["WEIGHTS_PATH", "EmbeddedGenerator", "GeneratorWeights", "build_embed
 
 WEIGHTS_PATH = Path(__file__).parent / "assets" / "embedded_generator"
 WEIGHTS_NAME = "generator.safetensors"
-VERSION = 1
 
 
 @dataclass(eq=False, kw_only=True)
@@ -53,7 +52,7 @@ class GeneratorWeights:
 
     def save(self, path: Path) -> None:
         """Write the directory, weights in half precision; an existing generator there is replaced."""
-        self.check_overwritable(path)
+        check_overwritable(path, "generator")
         fields = {
             "space": self.space,
             "n_dims": self.decoder.n_dims,
@@ -66,14 +65,9 @@ class GeneratorWeights:
         }
         state = self._modules().state_dict()
         with whole_directory(path) as partial:
-            write_config(partial, "generator", VERSION, fields)
+            write_config(partial, "generator", fields)
             halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in state.items()}
             save_file(halves, partial / WEIGHTS_NAME)
-
-    @staticmethod
-    def check_overwritable(path: Path) -> None:
-        """Refuse to replace anything but a generator, as `save` does."""
-        check_overwritable(path, "generator", VERSION)
 
     @classmethod
     def load(cls, path: Path) -> GeneratorWeights:
@@ -84,7 +78,7 @@ class GeneratorWeights:
         CheckpointError
             It is absent, foreign or damaged.
         """
-        config = read_config(path, "generator", VERSION)
+        config = read_config(path, "generator")
         remedy = "make it with: necomimi train generator OUT"
         try:
             n_dims, size, widths = int(config["n_dims"]), int(config["size"]), config["refiner_widths"]
@@ -148,7 +142,7 @@ class EmbeddedGenerator:
         self._device = device
         for module in (weights.decoder, weights.refiner):
             if module is not None:
-                module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                channels_last(module.eval().requires_grad_(False).to(device))
 
     def paint(self, embeddings: NDArray[np.float32], seeds: Sequence[int]) -> NDArray[np.uint8]:
         """Paint one picture from each embedding; see `necomimi.generators.Generator.paint`."""

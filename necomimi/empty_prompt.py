@@ -37,7 +37,7 @@ def empty_prompt(choice: Choice, pipeline: Any, folder: Path | None) -> dict[str
     Returns
     -------
     dict of str to Tensor
-        "prompt_embeds" (1, 77, n_dims), and for SDXL "pooled_prompt_embeds" (1, n_dims).
+        "prompt_embeds", shape (1, 77, n_dims), and for SDXL "pooled_prompt_embeds", shape (1, n_dims).
     """
     config = pipeline.unet.config
     shapes: dict[str, tuple[int, ...]] = {"prompt_embeds": (1, N_TOKENS, config.cross_attention_dim)}

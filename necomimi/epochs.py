@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from necomimi.checkpoint import read_config, write_config
+from necomimi.checkpoint import check_overwritable, read_config, write_config
 from necomimi.errors import DatasetError, NecomimiError
 from necomimi.preprocessing import Preprocessor
 from necomimi.safe_pickle import release_pages
 
 __all__ = ["EpochSet", "Epochs", "EpochsWriter", "Trial"]
 
-VERSION = 1
 COLUMNS = ("label", "picture", "session", "repetition", "onset")
 BLOCK_BYTES = 2**26  # of epochs averaged at once
 NOTES = "unfinished"  # the folder of what a writer must remember until it is done
@@ -155,7 +154,7 @@ class Epochs:
             A table and its array disagree.
         """
         path = Path(path)
-        config = read_config(path, "epochs", VERSION)
+        config = read_config(path, "epochs")
         preprocessor = Preprocessor.from_config(config.get("preprocessing", {}), path / "preprocessing.safetensors")
         sets = {split: _load_split(path, split, preprocessor) for split in config.get("splits", [])}
         if "train" not in sets:
@@ -184,7 +183,7 @@ def _load_split(path: Path, split: str, preprocessor: Preprocessor) -> EpochSet:
         sessions = np.array(columns["session"], dtype=np.int64)
         repetitions = np.array(columns["repetition"], dtype=np.int64)
         onsets = np.array(columns["onset"], dtype=np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DatasetError(
             f"the {split} epochs in {path} cannot be read: {error!r}",
             f"{array.name} and {table.name} as written by necomimi preprocess",
@@ -226,12 +225,9 @@ class EpochsWriter:
     """
 
     def __init__(self, path: Path, key: dict[str, Any] | None = None) -> None:
-        if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (path / "config.json").is_file())):
-            raise DatasetError(f"{path} exists and is not an epochs directory", "a new name", "choose another OUT")
-        if path.is_dir() and any(path.iterdir()):
-            read_config(path, "epochs", VERSION)
-        self.path = path
-        self.partial = path.with_name(f"{path.name}.partial")
+        check_overwritable(path, "epochs")
+        self.path = path.resolve()  # a link stays, what it leads to is replaced
+        self.partial = self.path.with_name(f"{self.path.name}.partial")
         self.notes = self.partial / NOTES
         self._key = None if key is None else json.dumps(key, sort_keys=True)
         self._splits: list[str] = []
@@ -287,7 +283,7 @@ class EpochsWriter:
         """
         preprocessor.save_matrix(self.partial / "preprocessing.safetensors")
         fields = {"source": source, "subject": subject, "transductive": transductive, "splits": self._splits}
-        write_config(self.partial, "epochs", VERSION, {**fields, "preprocessing": preprocessor.to_config(), **facts})
+        write_config(self.partial, "epochs", {**fields, "preprocessing": preprocessor.to_config(), **facts})
         shutil.rmtree(self.notes)
         if self.path.exists():
             shutil.rmtree(self.path)

@@ -25,6 +25,7 @@ __all__ = [
     "NecomimiError",
     "StreamLostError",
     "StreamNotFoundError",
+    "missing_package",
 ]
 
 
@@ -87,3 +88,19 @@ class FeedError(NecomimiError, ValueError):
 
 class DeviceMemoryError(NecomimiError, MemoryError):
     """A device has too little memory for a generator; a smaller one may fit."""
+
+
+def missing_package(what: str, error: ImportError, extra: str) -> NecomimiError:
+    """Return the error to raise where an optional package cannot be imported.
+
+    Parameters
+    ----------
+    what : str
+        What needs it, with which the message begins.
+    error : ImportError
+        A package that is there and does not work, as beside an older partner, is told with its own words.
+    extra : str
+        The extra of necomimi that brings it.
+    """
+    found = f"{what} needs {error.name}" if isinstance(error, ModuleNotFoundError) else f"{what}: {error}"
+    return NecomimiError(found, remedy=f'pip install "necomimi[{extra}]"')

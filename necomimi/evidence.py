@@ -67,18 +67,22 @@ class Averaging:
             "embeddings": mean directions of float32, shape (n_stimuli, n_dims); "log-probabilities": mean log
             probabilities of float64, shape (n_stimuli, n_classes).
         """
+        pooled: NDArray[Any]
         if self.method == "embeddings":
-            return vectors.mean(axis=1)  # the gallery takes its direction
+            pooled = vectors.mean(axis=1)  # the gallery takes its direction
+            return pooled
         scores = gallery.class_scores(vectors.reshape(-1, vectors.shape[-1]), logit_scale)
         scores -= scores.max(axis=1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return scores.reshape(*vectors.shape[:2], -1).mean(axis=1)
+        pooled = scores.reshape(*vectors.shape[:2], -1).mean(axis=1)
+        return pooled
 
     def weigh(self, pooled: NDArray[Any], n: int, gallery: Gallery, logit_scale: float) -> NDArray[np.float64]:
         """Return class scores, shape (n_stimuli, n_classes), of what `pool` returned for `n` presentations."""
         if self.method == "embeddings":
             return gallery.class_scores(pooled, logit_scale * n**self.exponent)
-        return n**self.exponent * pooled
+        scores: NDArray[np.float64] = n**self.exponent * pooled
+        return scores
 
     def class_scores(self, vectors: NDArray[np.float32], gallery: Gallery, logit_scale: float) -> NDArray[np.float64]:
         """Return the logarithm of each class's unnormalised probability, given all presentations of a stimulus.

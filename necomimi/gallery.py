@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -44,6 +44,8 @@ class Gallery(Search):
     clip_norm : float or None
         Mean norm of the sharp pictures' vectors before they were normalised, where it was measured: generators want
         vectors of that norm.
+    markers : mapping of str to str
+        What else an experiment calls an item in its markers, such as a trigger code: marker -> file, stem or label.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Gallery(Search):
     levels: NDArray[np.float32] | None = None
     blur_levels: tuple[int, ...] = ()
     clip_norm: float | None = None
+    markers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         embeddings = np.array(self.embeddings, dtype=np.float32)
@@ -114,23 +117,23 @@ class Gallery(Search):
 
     @cached_property
     def _index(self) -> dict[str, int]:
-        """Map each file, then each file stem, then each label, to the first item that has it."""
+        """Map each file, then each file stem, then each label, to the first item that has it; then each marker."""
         names: dict[str, int] = {}
         for group in (self.files, [PurePosixPath(file).stem for file in self.files], self.labels):
             for i, name in enumerate(group):
                 names.setdefault(name, i)
         names.pop("", None)
-        return names
+        return {marker: names[name] for marker, name in self.markers.items() if name in names} | names
 
     def index_of(self, name: str) -> int | None:
-        """Return the item whose file, file stem, or label (tried in this order) is `name`; None if there is none.
+        """Return the item whose file, file stem, label or marker (tried in this order) is `name`, or None.
 
         Where several items match, the first one.
         """
         return self._index.get(name)
 
     def indices(self, names: Iterable[str]) -> NDArray[np.intp]:
-        """Return the item of each name, as `index_of` does.
+        """Return the item of each name, as `index_of` does, shape (n_names,).
 
         Raises
         ------
@@ -204,6 +207,7 @@ class Gallery(Search):
             "clip_norm": self.clip_norm,
             "labels": self.labels,
             "files": self.files,
+            "markers": dict(self.markers),
         }
         tensors = {"embeddings": self.embeddings, "thumbnails": self.thumbnails, "levels": self.levels}
         write_gallery(Path(path), config, {name: values for name, values in tensors.items() if values is not None})
@@ -215,6 +219,7 @@ class Gallery(Search):
         Parameters
         ----------
         path : path-like
+            Of a decoder directory, its own gallery is read.
         thumbnails : bool
             Whether to read the thumbnails too (27 kB an item).
 
@@ -224,7 +229,8 @@ class Gallery(Search):
             The directory is missing, foreign, damaged, or its parts disagree.
         """
         wanted = ("embeddings", "levels", "thumbnails") if thumbnails else ("embeddings", "levels")
-        config, tensors = read_gallery(Path(path), wanted)
+        path = Path(path)
+        config, tensors = read_gallery(path / "gallery" if (path / "gallery").is_dir() else path, wanted)
         try:
             return cls(
                 labels=config["labels"],
@@ -232,6 +238,7 @@ class Gallery(Search):
                 space=config["space"],
                 blur_levels=config.get("blur_levels", ()),
                 clip_norm=config.get("clip_norm"),
+                markers={str(marker): str(name) for marker, name in dict(config.get("markers", {})).items()},
                 **tensors,
             )
         except CheckpointError as error:

@@ -13,36 +13,23 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from necomimi.checkpoint import read_config, whole_directory, write_config
+from necomimi.checkpoint import check_overwritable, read_config, whole_directory, write_config
 from necomimi.errors import CheckpointError
 
-__all__ = ["REMEDY", "check_overwritable", "digest", "read_gallery", "write_gallery"]
+__all__ = ["REMEDY", "digest", "read_gallery", "write_gallery"]
 
-VERSION = 1
 TENSORS_NAME = "gallery.safetensors"
 REMEDY = "make the gallery again with: necomimi embed PICTURES OUT"
 
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of a JSON value, as 64 hex digits."""
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
 def _items_digest(config: dict[str, Any]) -> str:
     """Return the digest of what the rows of the tensors stand for; the tensors carry it too."""
     return digest([config["space"], config["labels"], config["files"]])
-
-
-def check_overwritable(path: Path) -> None:
-    """Make sure that nothing but a gallery would be replaced by a gallery written to `path`.
-
-    Raises
-    ------
-    CheckpointError
-        `path` is a file, or a directory that holds something else.
-    """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        read_config(path, "gallery", VERSION)
 
 
 def write_gallery(path: Path, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> None:
@@ -53,14 +40,13 @@ def write_gallery(path: Path, config: dict[str, Any], tensors: dict[str, NDArray
     path : Path
     config : dict
         "space", "labels", "files", "file_hash" and further facts for the reader.
-    tensors : dict of ndarray
-        First axis: items.
+    tensors : dict of ndarray, shape (n_items, ...)
     """
-    check_overwritable(path)
+    check_overwritable(path, "gallery")
     with whole_directory(path) as partial:
         contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         save_file(contiguous, partial / TENSORS_NAME, metadata={"items": _items_digest(config)})
-        write_config(partial, "gallery", VERSION, config)
+        write_config(partial, "gallery", config)
 
 
 def read_gallery(path: Path, wanted: Collection[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -71,7 +57,7 @@ def read_gallery(path: Path, wanted: Collection[str]) -> tuple[dict[str, Any], d
     CheckpointError
         The directory is missing, foreign, damaged, or its tensors belong to other items.
     """
-    config = read_config(path, "gallery", VERSION)
+    config = read_config(path, "gallery")
     for name in ("labels", "files"):
         value = config.get(name)
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

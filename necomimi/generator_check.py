@@ -66,11 +66,10 @@ def check_generator(generator: Generator, world: PictureWorld, embedder: Embedde
     dict of dict
         Figures of `identification` for "known" and for "unseen" concepts.
     """
+    painted = painted_embeddings(generator, world, embedder)
     return {
-        name: identification(world.embeddings[rows], painted, world.concepts[rows])
-        for (name, rows), painted in zip(
-            world.judging.items(), painted_embeddings(generator, world, embedder).values(), strict=True
-        )
+        name: identification(world.embeddings[rows], painted[name], world.concepts[rows])
+        for name, rows in world.judging.items()
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -66,7 +66,7 @@ class Generator(Protocol):
         """
 
     def stages(self, embeddings: NDArray[np.float32], seeds: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
-        """Paint as `paint` does, and yield what is there on the way: coarse pictures first, those of `paint` last."""
+        """Paint as `paint` does, and yield each stage, of the same shape: coarse pictures first, its own last."""
 
 
 def generator_names() -> tuple[str, ...]:
@@ -87,6 +87,8 @@ def build_generator(
     compile: bool = False,
 ) -> Generator:
     """Build a generator from its name.
+
+    The embedded generator has one size and weights of its own: it takes `steps` and `model` alone.
 
     Parameters
     ----------
@@ -112,7 +114,8 @@ def build_generator(
     compile : bool
         Compile the networks and replay them as CUDA graphs; a CUDA device only. The first pictures then take minutes.
 
-    The embedded generator has one size and weights of its own: it takes `steps` and `model` alone.
+    The embedded generator, and those of other packages, have one size and weights of their own: they take `steps` and
+    `model` alone.
 
     Raises
     ------
@@ -123,17 +126,19 @@ def build_generator(
     NecomimiError
         A package is missing, or the device has too little memory.
     """
-    if name == EMBEDDED:
-        from necomimi.embedded_generator import build_embedded
-
+    if name not in CHOICES:
+        make: Callable[..., Generator] | None
+        if name == EMBEDDED:
+            from necomimi.embedded_generator import build_embedded as make
+        else:
+            make = find_plugin("generators", name)
+        if make is None:
+            raise ConfigError(f"generator {name!r}", f"one of {', '.join(generator_names())}")
         given = {"size": size is not None, "random_weights": random_weights, "scale": scale != 1, "compile": compile}
         if any(given.values()):
-            others = ", ".join(name for name, is_given in given.items() if is_given)
-            raise ConfigError(f"{others} for the embedded generator", "steps and model alone")
-        return build_embedded(device, steps=steps, model=model)
-    plugin = None if name in CHOICES else find_plugin("generators", name)
-    if plugin is not None:
-        return plugin(device=device, steps=steps, model=model)
+            others = ", ".join(option for option, is_given in given.items() if is_given)
+            raise ConfigError(f"{others} for the generator {name}", "steps and model alone")
+        return make(device=device, steps=steps, model=model)
     from necomimi.diffusion import build_diffusion
 
     n_steps = 1 if steps is None else steps

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from necomimi.errors import ChannelMismatchError, ConfigError
 from necomimi.records import StreamInfo
 
-__all__ = ["ChannelMap", "canonical_name", "match_channels", "needs_samples", "repair_matrix", "volts_per_unit"]
+__all__ = [
+    "EEG_STD_V",
+    "ChannelMap",
+    "canonical_name",
+    "eeg_spread",
+    "match_channels",
+    "needs_samples",
+    "repair_matrix",
+    "standard_montage",
+    "volts_per_unit",
+]
 
 # Old 10-20 names and the ones that replaced them.
 ALIASES = {"t3": "t7", "t4": "t8", "t5": "p7", "t6": "p8"}
@@ -169,6 +179,20 @@ def match_channels(
     )
 
 
+def eeg_spread(data: NDArray[np.float64]) -> float:
+    """Return the median over channels of the standard deviation, less a straight line; see `EEG_STD_V`.
+
+    Parameters
+    ----------
+    data : ndarray of float64, shape (n_times, n_channels)
+        About a second.
+    """
+    time = np.linspace(-1.0, 1.0, len(data))
+    data = data - data.mean(axis=0)
+    data = data - np.outer(time, time @ data / (time @ time))  # an electrode's drift says nothing of the unit
+    return float(np.median(data.std(axis=0)))
+
+
 def needs_samples(info: StreamInfo, ch_names: Sequence[str]) -> bool:
     """Return whether a stream's header is silent about the unit of any of a model's channels.
 
@@ -177,6 +201,14 @@ def needs_samples(info: StreamInfo, ch_names: Sequence[str]) -> bool:
     places = _places(info)
     units = info.units or ("",) * len(info.ch_names)
     return any(not units[i].strip() for name in ch_names for i in places.get(canonical_name(name), []))
+
+
+def standard_montage() -> Any:
+    """Return MNE's montage of the 10-5 system."""
+    import mne
+
+    names = mne.channels.get_builtin_montages()  # MNE 1.13 gives it another name
+    return mne.channels.make_standard_montage("colin27_1005" if "colin27_1005" in names else "standard_1005")
 
 
 def repair_matrix(ch_names: Sequence[str], bads: Sequence[str]) -> NDArray[np.float64]:
@@ -263,10 +295,7 @@ def _guess_unit(samples: NDArray[Any]) -> tuple[float, str]:
         raise ChannelMismatchError(
             f"{silence}{n_bad} of {samples.shape[1]} channels are not finite", "EEG on most channels", remedy
         )
-    time = np.linspace(-1.0, 1.0, len(data))
-    data = data - data.mean(axis=0)
-    data = data - np.outer(time, time @ data / (time @ time))  # an electrode's drift says nothing of the unit
-    spread = float(np.median(data.std(axis=0)))
+    spread = eeg_spread(data)
     if spread <= 1e-9 * float(np.median(np.abs(samples[np.isfinite(samples)]))):
         raise ChannelMismatchError(f"{silence}the signal is constant", "EEG on most channels", remedy)
     for name, volts in GUESSED_UNITS.items():
@@ -295,9 +324,7 @@ def _interpolation(ch_names: tuple[str, ...], missing: tuple[int, ...]) -> NDArr
             f"at least {MIN_GOOD_CHANNELS}",
             "mend the cap, or train on this montage",
         )
-    builtin = mne.channels.get_builtin_montages()  # MNE 1.13 gives the 10-5 system another name
-    known = mne.channels.make_standard_montage("colin27_1005" if "colin27_1005" in builtin else "standard_1005")
-    head = known.get_positions()
+    head = standard_montage().get_positions()
     sites = {canonical_name(name): position for name, position in head["ch_pos"].items()}
     unknown = [name for name in ch_names if canonical_name(name) not in sites]
     if unknown:

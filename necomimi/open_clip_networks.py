@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 
 from necomimi.device import choose_device
-from necomimi.errors import CheckpointError, ConfigError, NecomimiError
+from necomimi.errors import CheckpointError, ConfigError, missing_package
 
 __all__ = ["Network", "load_open_clip", "load_open_clip_texts"]
 
@@ -36,12 +36,13 @@ class Network(NamedTuple):
 class _Visual(nn.Module):
     """The picture half of an OpenCLIP model: (n, 3, height, width) -> (n, n_dims)."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.model.encode_image(pictures)  # type: ignore[operator]
+        vectors: torch.Tensor = self.model.encode_image(pictures)
+        return vectors
 
 
 def load_open_clip(architecture: str, pretrained: str, layer: int | None = None) -> Network:
@@ -129,7 +130,7 @@ def _load(architecture: str, pretrained: str, layer: int | None = None) -> tuple
     try:
         import open_clip
     except ImportError as error:
-        raise NecomimiError(f"OpenCLIP needs {error.name}", remedy='pip install "necomimi[clip]"') from error
+        raise missing_package("OpenCLIP", error, "clip") from error
     if architecture not in open_clip.list_models():
         raise ConfigError(f"OpenCLIP architecture {architecture!r}", "one of open_clip.list_models(), such as ViT-H-14")
     _check_layer(architecture, open_clip.get_model_config(architecture)["vision_cfg"], layer)

@@ -12,7 +12,7 @@ import pickle
 import re
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,11 +56,12 @@ def _array(shape: Any, dtype: Any, fortran: Any, raw: Any) -> NDArray[Any]:
         raise ValueError("an array whose shape is not a tuple of sizes")
     if not isinstance(dtype, np.dtype):
         raise ValueError("an array without a dtype")
-    size, order = math.prod(shape), "F" if fortran else "C"
+    size = math.prod(shape)
+    order: Literal["C", "F"] = "F" if fortran else "C"
     if dtype.hasobject:
         if not isinstance(raw, list) or len(raw) != size:
             raise ValueError("an object array of the wrong length")
-        array: NDArray[Any] = np.empty(shape, dtype=object, order=order)  # type: ignore[call-overload]
+        array: NDArray[Any] = np.empty(shape, dtype=object, order=order)
         flat = array.ravel(order="K")
         for i, item in enumerate(raw):
             flat[i] = item
@@ -69,7 +70,7 @@ def _array(shape: Any, dtype: Any, fortran: Any, raw: Any) -> NDArray[Any]:
         raise ValueError(f"an array of shape {shape} whose data have another length")
     if size == 0 or dtype.itemsize == 0:
         return np.empty(shape, dtype=dtype) if size == 0 else np.zeros(shape, dtype=dtype)[:0]
-    return np.frombuffer(raw, dtype=dtype).reshape(shape, order=order)  # type: ignore[call-overload]
+    return np.frombuffer(raw, dtype=dtype).reshape(shape, order=order)
 
 
 def _dtype(name: Any, align: Any = False, copy: Any = True) -> _Pending:

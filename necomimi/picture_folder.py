@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -10,6 +9,7 @@ from PIL import Image, ImageOps
 
 from necomimi.errors import DatasetError
 from necomimi.markers import is_control
+from necomimi.picture_list import concept_label
 
 __all__ = ["open_picture", "picture_files", "picture_label", "picture_markers"]
 
@@ -37,7 +37,7 @@ def picture_label(path: Path, folder: Path) -> str:
     """Return what a picture shows: its folder without the leading number, or its own name in a flat folder."""
     if path.parent == folder:
         return path.stem
-    return re.sub(r"^\d+_", "", path.parent.name)
+    return concept_label(path.parent.name)
 
 
 def picture_markers(files: Sequence[str]) -> tuple[str, ...]:

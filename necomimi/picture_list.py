@@ -29,10 +29,12 @@ class ImageMetadata:
 
     Parameters
     ----------
-    train_concepts, test_concepts : tuple of str
-        The picture's folder, for example "00001_aardvark".
-    train_files, test_files : tuple of str
-        The picture's file in that folder, for example "aardvark_01b.jpg".
+    train_concepts : tuple of str
+        The folder of each training picture, for example "00001_aardvark".
+    train_files : tuple of str
+        Its file in that folder, for example "aardvark_01b.jpg".
+    test_concepts, test_files : tuple of str
+        The same of each test picture.
     """
 
     train_concepts: tuple[str, ...]

@@ -83,7 +83,7 @@ def pixel_correlation(truth: NDArray[np.uint8], painted: NDArray[np.uint8]) -> N
 
     Parameters
     ----------
-    truth, painted : ndarray of uint8
+    truth, painted
         As `check_pictures` takes them.
 
     Returns
@@ -112,7 +112,7 @@ def ssim(truth: NDArray[np.uint8], painted: NDArray[np.uint8]) -> NDArray[np.flo
 
     Parameters
     ----------
-    truth, painted : ndarray of uint8
+    truth, painted
         As `check_pictures` takes them.
 
     Returns
@@ -166,7 +166,8 @@ def two_way(truth: NDArray[Any], painted: NDArray[Any]) -> NDArray[np.float64]:
     margins = np.diag(correlations)[:, None] - correlations
     wins = np.where(np.abs(margins) <= EQUAL, 0.5, margins > 0)
     np.fill_diagonal(wins, 0)
-    return wins.sum(axis=1) / (len(wins) - 1)
+    rates: NDArray[np.float64] = wins.sum(axis=1) / (len(wins) - 1)
+    return rates
 
 
 def correlation_distance(truth: NDArray[Any], painted: NDArray[Any]) -> NDArray[np.float64]:
@@ -244,7 +245,8 @@ def _paired_correlations(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64
     """Return the correlation of each row of `a` with the same row of `b`; 0 where one of them is constant."""
     x, y = (each - each.mean(axis=1, keepdims=True, dtype=np.float64) for each in (a, b))
     norms = _norms((x**2).sum(axis=1), a) * _norms((y**2).sum(axis=1), b)
-    return np.divide((x * y).sum(axis=1), norms, out=np.zeros(len(x)), where=norms > 0)
+    correlations: NDArray[np.float64] = np.divide((x * y).sum(axis=1), norms, out=np.zeros(len(x)), where=norms > 0)
+    return correlations
 
 
 def _correlations(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

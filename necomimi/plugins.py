@@ -39,7 +39,7 @@ def find_plugin(kind: str, name: str) -> Callable[..., Any] | None:
         offers = ", ".join(sorted(point.value for point in points))
         raise ConfigError(f"several packages offer {name!r}: {offers}", "one", "uninstall the others")
     try:
-        found = points[0].load()
+        found: object = points[0].load()
     except Exception as error:  # whatever goes wrong in the importing of somebody's module
         raise ConfigError(f"{points[0].value}, which offers {name!r}, cannot be imported: {error!r}") from error
     if not callable(found):

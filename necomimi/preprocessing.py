@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from necomimi.errors import ChannelMismatchError, CheckpointError, ConfigError
+from necomimi.records import STEPS
 
 __all__ = ["Preprocessor", "apply_operators", "ledoit_wolf", "n_samples", "temporal_operator", "whitening_matrix"]
-
-STEPS = ("baseline", "resample", "whiten")
 
 
 def n_samples(tmin: float, tmax: float, sfreq: float) -> int:
@@ -108,7 +107,7 @@ def ledoit_wolf(data: NDArray[Any]) -> NDArray[np.float64]:
     x = x.astype(np.result_type(x, np.float32), copy=False)
     x = x - x.mean(axis=-1, keepdims=True)
     _, n_channels, n_times = x.shape
-    covariance = (x @ x.transpose(0, 2, 1)).astype(np.float64) / n_times
+    covariance: NDArray[np.float64] = (x @ x.transpose(0, 2, 1)).astype(np.float64) / n_times
     mean_variance = np.trace(covariance, axis1=1, axis2=2) / n_channels
     norm = np.einsum("nij,nij->n", covariance, covariance)
     delta = norm - n_channels * mean_variance**2
@@ -127,7 +126,8 @@ def whitening_matrix(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     floor = values[-1] * 1e-10
     if values[-1] <= 0 or not np.isfinite(values).all():
         raise ConfigError("the noise covariance of the training epochs is zero or not finite", "a signal that varies")
-    return (vectors / np.sqrt(np.maximum(values, floor))) @ vectors.T
+    whitening: NDArray[np.float64] = (vectors / np.sqrt(np.maximum(values, floor))) @ vectors.T
+    return whitening
 
 
 def apply_operators(batch: Any, spatial: Any, temporal: Any) -> Any:
@@ -307,7 +307,7 @@ class Preprocessor:
         return batch if data.ndim == 3 else batch[0]
 
     def centred(self, batch: NDArray[Any], applied: Sequence[str] = ()) -> NDArray[np.float32]:
-        """Return `batch` in float32, less its first sample where a baseline is going to be subtracted.
+        """Return `batch`, shape (..., n_times), in float32, less its first sample where a baseline will be subtracted.
 
         The baseline removes any constant anyway; taking it away first keeps the digits that an electrode offset eats.
         """

@@ -68,13 +68,15 @@ class PriorNetwork(nn.Module, ABC):
         """
 
     def guided(self, x: Tensor, time: float, condition: Tensor, guidance: float) -> Tensor:
-        """Return `forward` with guidance, of both halves of one batch (Ho and Salimans 2022)."""
+        """Return `forward` with guidance, shape (B, n_dims), of both halves of one batch (Ho and Salimans 2022)."""
         n = len(x)
         times = torch.full((2 * n,), time, device=x.device)
         given = torch.arange(2 * n, device=x.device) < n
         if guidance == 1.0:
-            return self(x, times[:n], condition, given[:n])
-        known, without = self(x.repeat(2, 1), times, condition.repeat(2, 1), given).chunk(2)
+            out: Tensor = self(x, times[:n], condition, given[:n])
+            return out
+        both: Tensor = self(x.repeat(2, 1), times, condition.repeat(2, 1), given)
+        known, without = both.chunk(2)
         return without + guidance * (known - without)
 
 
@@ -118,7 +120,8 @@ class FlowNetwork(PriorNetwork):
         hidden = self.enter(torch.cat([x, condition], dim=1)) + self.time(waves(N_TIMESTEPS * time, self.n_time))
         for block in self.blocks:
             hidden = hidden + block(hidden)
-        return torch.lerp(self.share * condition, x, time[:, None]) + self.leave(self.settle(hidden))
+        ends: Tensor = torch.lerp(self.share * condition, x, time[:, None]) + self.leave(self.settle(hidden))
+        return ends
 
     def loss(self, clean: Tensor, condition: Tensor) -> Tensor:
         """Return the squared error of the predicted ends, from random times; conditions are dropped one by one."""
@@ -181,7 +184,8 @@ class DDPMNetwork(PriorNetwork):
             x = layer(x + in_time(features) + of(condition) * given[:, None])
             if i >= n_down:
                 x = x + skipped.pop()
-        return self.leave(x)
+        out: Tensor = self.leave(x)
+        return out
 
     def loss(self, clean: Tensor, condition: Tensor) -> Tensor:
         """Return the squared error of the predicted noise, at random times; a batch has conditions or none."""

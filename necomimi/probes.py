@@ -123,7 +123,9 @@ def torch() -> dict[str, Any]:
     """Return torch's version and what it computes on; compare a small matrix product there with the CPU's."""
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    from necomimi.device import choose_device
+
+    device = choose_device().type
     a = torch.arange(64.0 * 64.0).reshape(64, 64) / 4096.0
     began = time.monotonic()
     product = (a.to(device) @ a.to(device)).cpu()

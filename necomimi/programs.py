@@ -16,7 +16,16 @@ from typing import IO, Any
 from necomimi.console import console
 from necomimi.errors import NecomimiError
 
-__all__ = ["STOP_SIGNALS", "ProgramError", "Programs", "free_port", "has_display", "private_session", "run_step"]
+__all__ = [
+    "STOP_SIGNALS",
+    "ProgramError",
+    "Programs",
+    "free_port",
+    "has_display",
+    "has_screen",
+    "private_session",
+    "run_step",
+]
 
 # How a program is asked to end; on Windows by Ctrl-Break, the only one that can be sent to another process.
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
@@ -66,12 +75,14 @@ def run_step(
         out = stack.enter_context(partial.open("wb")) if answer else None
         command = [sys.executable, "-m", "necomimi", *map(str, arguments)]
         status = subprocess.run(command, stdout=out, env={**os.environ, **(environment or {})}, check=False).returncode
-    if status < 0 or status == 130:
+    if status in (130, -signal.SIGINT):  # of Ctrl-C, which this process gets too
         raise KeyboardInterrupt
+    words = f"`necomimi {' '.join(map(str, arguments))}`"
+    if status < 0:
+        found = f"{words} was ended by signal {-status} ({signal.strsignal(-status)})"
+        raise ProgramError(found, remedy="free memory: the system ends what takes too much" if status == -9 else "")
     if status not in statuses:
-        raise ProgramError(
-            f"`necomimi {' '.join(map(str, arguments))}` ended with status {status}", remedy="see its message above"
-        )
+        raise ProgramError(f"{words} ended with status {status}", remedy="see its message above")
     if answer:
         partial.replace(made)
     console.print(f"  {time.monotonic() - started:.0f} s")
@@ -79,9 +90,12 @@ def run_step(
 
 def has_display() -> bool:
     """Return whether there is a screen to open a window on, or a Qt platform was chosen that needs none."""
-    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return has_screen() or bool(os.environ.get("QT_QPA_PLATFORM"))
+
+
+def has_screen() -> bool:
+    """Return whether there is a screen to open a window on."""
+    return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def free_port() -> int:
@@ -132,8 +146,8 @@ class Programs:
         log = self._log(name).open("wb")
         self._files.append(log)
         flags: dict[str, Any] = {}
-        if os.name == "nt":
-            flags["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined]
+        if sys.platform == "win32":
+            flags["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
         process = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
             stdout=log, stderr=subprocess.STDOUT, env=self._environment | environment, **flags,
@@ -151,7 +165,10 @@ class Programs:
         """
         process = self._running.pop(name)
         if process.poll() is None:
-            process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)  # type: ignore[attr-defined]
+            if sys.platform == "win32":
+                process.send_signal(signal.CTRL_BREAK_EVENT)
+            else:
+                process.send_signal(signal.SIGINT)
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:

@@ -45,6 +45,9 @@ class Recording:
         Samples.
     events : tuple of (int, str)
         (nearest sample, label), in order of time.
+    decisions : tuple of (int, int, str)
+        What a decoder said of them, if it was recorded beside them: (sample of the event, sample at which the answer
+        came, "decision/LABEL", "provisional/LABEL" or "refusal/REASON").
     reader : callable
         ``reader(start, stop, picks)``: see `read`.
     seams : tuple of int
@@ -66,6 +69,7 @@ class Recording:
     n_times: int
     events: tuple[tuple[int, str], ...]
     reader: Callable[[int, int, list[int] | None], NDArray[np.float64]] = field(repr=False)
+    decisions: tuple[tuple[int, int, str], ...] = ()
     seams: tuple[int, ...] = ()
     stamps: NDArray[np.float64] | None = field(default=None, repr=False)
     onsets: NDArray[np.float64] | None = field(default=None, repr=False)
@@ -87,7 +91,9 @@ class Recording:
         first, last : ndarray of int64, shape (n_epochs,)
         """
         seams = np.array(self.seams, dtype=np.int64)
-        return np.searchsorted(seams, first, side="right") == np.searchsorted(seams, last, side="right")
+        before, after = (np.searchsorted(seams, samples, side="right") for samples in (first, last))
+        uncut: NDArray[np.bool_] = before == after
+        return uncut
 
 
 def open_recording(path: Path | str, stream: str | None = None) -> Recording:

@@ -6,6 +6,7 @@ clock. Everything from Epoch on carries its Event, so that no rejection, batchin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "STEPS",
     "Chunk",
     "Embedding",
     "Epoch",
@@ -25,7 +27,11 @@ __all__ = [
     "SourceState",
     "Status",
     "StreamInfo",
+    "stated_speed",
+    "stated_steps",
 ]
+
+STEPS = ("baseline", "resample", "whiten")  # of preprocessing, in their order
 
 Reason = Literal[
     "gap", "reconnect", "seam", "overrun", "late", "incomplete", "flat", "non-finite", "amplitude", "reference lost"
@@ -89,6 +95,20 @@ class StreamInfo:
                 raise ValueError(
                     f"StreamInfo.{name} has {len(getattr(self, name))} entries for {len(self.ch_names)} channels"
                 )
+
+
+def stated_steps(text: str) -> tuple[str, ...]:
+    """Return the preprocessing steps that a header states as done; other words are passed over."""
+    return tuple(step for step in text.split() if step in STEPS)
+
+
+def stated_speed(text: str) -> float:
+    """Return the speed that a player's header states; 1 where it is silent or makes no sense."""
+    try:
+        speed = float(text)
+    except ValueError:
+        return 1.0
+    return speed if 0 < speed < math.inf else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from necomimi.montage import canonical_name
+from necomimi.montage import canonical_name, standard_montage
 
 __all__ = ["REGIONS", "channels_by_region", "flat_positions", "region_of"]
 
@@ -88,11 +88,7 @@ def flat_positions(ch_names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
 @cache
 def _sites() -> dict[str, NDArray[np.float64]]:
     """Return the place on the flat head of every site of the 10-5 system."""
-    import mne
-
-    builtin = mne.channels.get_builtin_montages()  # MNE 1.13 gives the 10-5 system another name
-    known = mne.channels.make_standard_montage("colin27_1005" if "colin27_1005" in builtin else "standard_1005")
-    positions = known.get_positions()["ch_pos"]
+    positions = standard_montage().get_positions()["ch_pos"]
     points = np.array(list(positions.values()))
     # The sphere through them: |p|^2 = 2 p.c + (r^2 - |c|^2), linear in c and the constant.
     design = np.column_stack([2 * points, np.ones(len(points))])

@@ -19,7 +19,7 @@ from necomimi.errors import DatasetError
 __all__ = ["N_LIVE", "Rehearsal"]
 
 N_LIVE = 20  # concepts kept for the proof: one sequence of the presenter
-LEAST = 10  # concepts left to calibrate with
+LEAST = 12  # concepts: 2 for the proof, 10 to calibrate with
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Rehearsal:
         pictures : Path or None
             Where they come from; the embedded picture set where absent, one of each concept.
         limit : int
-            Training pictures at most.
+            Training pictures at most, where the embedded set is drawn from.
         seed : int
             Of what is drawn.
 
@@ -78,13 +78,13 @@ def _copy(pictures: Path, partial: Path, seed: int) -> None:
     concepts: dict[str, list[Path]] = {}
     for path in picture_files(pictures):
         concepts.setdefault(picture_label(path, pictures), []).append(path)
-    n_live = min(N_LIVE, len(concepts) // 5)
-    if len(concepts) - n_live < LEAST:
+    if len(concepts) < LEAST:
         raise DatasetError(
             f"{pictures} holds pictures of {len(concepts)} concepts",
-            f"at least {LEAST + LEAST // 4 + 1}",
+            f"at least {LEAST}",
             "leave PICTURES out: a rehearsal draws its own",
         )
+    n_live = min(N_LIVE, len(concepts) // 5)
     names = sorted(concepts)
     kept = set(np.random.default_rng(seed).permutation(names)[:n_live].tolist())
     for number, name in enumerate(names, 1):

@@ -98,5 +98,5 @@ def calibration_error(confidence: NDArray[Any], hits: NDArray[Any], n_bins: int 
 
 
 def bins_of(confidence: NDArray[np.float64], n_bins: int) -> NDArray[np.intp]:
-    """Return the bin of each confidence."""
+    """Return the bin, from 0, of each confidence, 0 to 1; both of shape (n,)."""
     return np.minimum((confidence * n_bins).astype(np.intp), n_bins - 1)

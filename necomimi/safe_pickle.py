@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import pickle
+import sys
 import warnings
 from pathlib import Path
 from tokenize import TokenError
@@ -85,13 +86,13 @@ def release_pages(array: NDArray[Any]) -> None:
 
     Parameters
     ----------
-    array : ndarray
+    array : ndarray, any shape
         From `load`; anything else is left alone.
     """
     base: Any = array
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
-    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+    if sys.platform != "win32" and isinstance(base, mmap.mmap):
         base.madvise(mmap.MADV_DONTNEED)
 
 

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Search"]
+__all__ = ["Search", "softmax"]
+
+
+def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return probabilities over the last axis, of the shape of `scores`."""
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    probabilities: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 class Search:
@@ -74,11 +81,12 @@ class Search:
         ndarray of float64, shape (n, n_classes)
             Columns in the order of `classes`.
         """
-        logits = logit_scale * self._cosines(vectors).astype(np.float64)
+        logits: NDArray[np.float64] = logit_scale * self._cosines(vectors).astype(np.float64)
         if len(self.classes) == len(self):
             return logits
         top = logits.max(axis=1, keepdims=True, initial=-np.inf)
-        return top + np.log(np.maximum(self._by_class(np.add, np.exp(logits - top)), 1e-300))
+        scores: NDArray[np.float64] = top + np.log(np.maximum(self._by_class(np.add, np.exp(logits - top)), 1e-300))
+        return scores
 
     def best(self, class_scores: ArrayLike, k: int) -> tuple[list[tuple[str, ...]], NDArray[np.float32]]:
         """Return the best `k` labels for each row of class scores: a softmax, sorted.
@@ -99,9 +107,7 @@ class Search:
         """
         if k < 1:
             raise ValueError(f"k is {k}, expected at least 1")
-        logits = np.asarray(class_scores, dtype=np.float64)
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        scores = weights / weights.sum(axis=1, keepdims=True)
+        scores = softmax(np.asarray(class_scores, dtype=np.float64))
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         labels = [tuple(self.classes[i] for i in row) for row in order]
         return labels, np.take_along_axis(scores, order, axis=1).astype(np.float32)
@@ -122,7 +128,8 @@ class Search:
         if rows.ndim != 2 or rows.shape[1] != self.n_dims or not np.isfinite(rows).all():
             raise ValueError(f"vectors of shape {rows.shape}, expected finite numbers of shape (n, {self.n_dims})")
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return (rows / np.maximum(norms, np.float32(1e-12))) @ self.embeddings.T
+        cosines: NDArray[np.float32] = (rows / np.maximum(norms, np.float32(1e-12))) @ self.embeddings.T
+        return cosines
 
     def _by_class(self, reduce: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """Reduce values of items, shape (n, n_items), to one a class, shape (n, n_classes)."""

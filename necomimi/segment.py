@@ -189,7 +189,7 @@ class Segment:
         return round(origin + (time - start) / period)
 
     def residuals(self, timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how much later than the line says the samples from `end` on are stamped, in seconds."""
+        """Return how much later than the line says the samples from `end` on are stamped: seconds, shape (n_times,)."""
         return timestamps - (self._next + np.arange(len(timestamps)) * self._period)
 
     def take(self, timestamps: NDArray[np.float64], trusted: bool = False) -> int:

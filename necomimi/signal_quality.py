@@ -180,14 +180,15 @@ def _course(
     kept[:, low : high + 1] = spectrum[:, low : high + 1]
     n_out = 2 * (high + 1)
     per_sample = n_out / n_fft
-    course = scipy.fft.irfft(kept, n_out, axis=1) * np.float32(per_sample)
+    course: NDArray[np.float32] = scipy.fft.irfft(kept, n_out, axis=1) * np.float32(per_sample)
     return course[:, math.ceil(TAPER * n_times * per_sample) : int((1 - TAPER) * n_times * per_sample)]
 
 
 def _robust_rms(course: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the rms that the interquartile range speaks for, shape (n_channels,)."""
     lower, upper = np.percentile(course, (25, 75), axis=1)
-    return (upper - lower) / NORMAL_IQR
+    rms: NDArray[np.float32] = (upper - lower) / NORMAL_IQR
+    return rms
 
 
 def _mains(
@@ -212,7 +213,8 @@ def _high(power: NDArray[np.float32], frequencies: NDArray[np.float64]) -> NDArr
     inside = (frequencies >= HIGH_HZ[0]) & (frequencies <= HIGH_HZ[1])
     for line in MAINS_HZ:
         inside &= np.abs(frequencies - line * np.round(frequencies / line)) > 2
-    return np.sqrt(power[:, inside].sum(axis=1))
+    rms: NDArray[np.float32] = np.sqrt(power[:, inside].sum(axis=1))
+    return rms
 
 
 def _outliers(values: NDArray[np.float32], among: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -222,4 +224,5 @@ def _outliers(values: NDArray[np.float32], among: NDArray[np.bool_]) -> NDArray[
     logs = np.log(values.clip(TINY_V))
     middle = np.median(logs[among])
     deviation = NORMAL_MAD * np.median(np.abs(logs[among] - middle))
-    return logs > middle + max(OUTLIER_DEVIATIONS * deviation, np.log(OUTLIER_FACTOR))
+    stands_out: NDArray[np.bool_] = logs > middle + max(OUTLIER_DEVIATIONS * deviation, np.log(OUTLIER_FACTOR))
+    return stands_out

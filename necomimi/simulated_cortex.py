@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from necomimi.montage import standard_montage
+
 __all__ = ["N_TIMES", "SFREQ", "PictureAxes", "Waves", "draw_delays", "lead_field", "visual_cortex"]
 
 SFREQ = 1000.0  # Hz
@@ -66,7 +68,7 @@ class PictureAxes:
         ----------
         embeddings : ndarray, shape (n_pictures, n_dims)
             Unit norm.
-        concepts : sequence of int, length n_pictures
+        concepts : sequence of int, shape (n_pictures,)
             Which concept each of them shows.
         """
         values, groups = np.unique(np.asarray(concepts), return_inverse=True)
@@ -120,11 +122,9 @@ def lead_field(ch_names: Sequence[str], positions: _Floats, moments: _Floats) ->
 
     names = [*ch_names, REFERENCE]
     info = mne.create_info(names, SFREQ, "eeg")
-    known = mne.channels.get_builtin_montages()
-    montage = "colin27_1005" if "colin27_1005" in known else "standard_1005"  # MNE 1.13 renamed it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        info.set_montage(mne.channels.make_standard_montage(montage), verbose="error")
+        info.set_montage(standard_montage(), verbose="error")
     sphere = mne.make_sphere_model("auto", "auto", info, verbose="error")
     dipoles = mne.Dipole(
         times=np.arange(len(positions), dtype=float),
@@ -136,7 +136,8 @@ def lead_field(ch_names: Sequence[str], positions: _Floats, moments: _Floats) ->
     )
     forward, _ = mne.make_forward_dipole(dipoles, sphere, info, verbose="error")
     gain = forward["sol"]["data"]  # (n_channels + 1, n_dipoles)
-    return gain[:-1] - gain[-1]
+    referenced: NDArray[np.float64] = gain[:-1] - gain[-1]
+    return referenced
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ class Waves:
 
     def amplitudes(self, features: _Floats) -> NDArray[np.float32]:
         """Return the amplitudes after pictures, shape (n_pictures, 3, n_sources), from (n_pictures, n_features)."""
-        return self.shared + np.einsum("wsf,pf->pws", self.specific, features, optimize=True)
+        amplitudes: NDArray[np.float32] = self.shared + np.einsum("wsf,pf->pws", self.specific, features, optimize=True)
+        return amplitudes
 
     def evoked(
         self,
@@ -261,7 +263,8 @@ def _draw_kernels(rng: np.random.Generator, n_sources: int) -> NDArray[np.float3
     kernels *= np.cos(2 * np.pi * np.reshape(FREQUENCY_HZ, column) * late + phase)
     kernels[:, :, :30] *= np.linspace(0, 1, 30)  # nothing at the onset itself
     kernels[:, :, -50:] *= np.linspace(1, 0, 50)
-    return kernels.astype(np.float32)
+    courses: NDArray[np.float32] = kernels.astype(np.float32)
+    return courses
 
 
 def _scaled(gain: _Floats, amplitudes: _Floats, volts: float) -> NDArray[np.float32]:

@@ -159,7 +159,8 @@ class Noise:
         alpha = scipy.fft.irfft(self._alpha * _complex_normal(rng, shape), 2 * BLOCK, axis=1)
         envelope = scipy.fft.irfft(self._burst * _complex_normal(rng, shape), 2 * BLOCK, axis=1)
         alpha *= np.maximum(envelope, 0) * np.float32(np.sqrt(2))  # pauses half of the time
-        return segment + self._alpha_gain @ alpha
+        mixed: _Floats32 = segment + self._alpha_gain @ alpha
+        return mixed
 
     def _slow(self, start: int, n: int) -> _Floats32:
         """Return offsets, drift and mains, shape (n_channels, n): functions of time alone."""
@@ -173,7 +174,9 @@ class Noise:
 
 def _unit_spectrum(amplitude: NDArray[np.floating[Any]]) -> _Floats32:
     """Scale amplitudes, shape (n_sources, n_bins), so that with `_complex_normal` they make signals of variance 1."""
-    return (amplitude * BLOCK / np.sqrt((amplitude**2).sum(axis=1, keepdims=True))).astype(np.float32)
+    scaled = amplitude * BLOCK / np.sqrt((amplitude**2).sum(axis=1, keepdims=True))
+    spectrum: _Floats32 = scaled.astype(np.float32)
+    return spectrum
 
 
 def _complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex64]:

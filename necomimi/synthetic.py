@@ -114,4 +114,5 @@ class Synthetic:
         """Return the sample of each event, shape (n_events,); event `i` says ``CLASSES[i % len(CLASSES)]``."""
         period = self.sfreq / self.events
         first = np.ceil(SETTLE_S * self.events) * period  # a whole number of periods after sample 0
-        return np.round(first + np.arange(self.n_events) * period).astype(np.int64)
+        samples: NDArray[np.int64] = np.round(first + np.arange(self.n_events) * period).astype(np.int64)
+        return samples

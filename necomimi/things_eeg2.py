@@ -51,8 +51,9 @@ __all__ = [
     "subjects",
 ]
 
+FILTER = {"highpass": 0.01, "lowpass": 100.0}  # Hz, of the amplifier, as the headers state it
 CATCH_CODE = 99999  # a target that the subject had to report: never a stimulus
-MAX_CODES = {"training": 16540, "test": 200}
+MAX_CODES: dict[Split, int] = {"training": 16540, "test": 200}
 _RAW_ORDER = """
 Fp1 F3 F7 FT9 FC5 FC1 C3 T7 TP9 CP5 CP1 Pz P3 P7 O1 Oz O2 P4 P8 TP10 CP6 CP2 Cz C4 T8 FT10 FC6 FC2 F4 F8 Fp2 AF7
 AF3 AFz F1 F5 FT7 FC3 FCz C1 C5 TP7 CP3 P1 P5 PO7 PO3 POz PO4 PO8 P6 P2 CPz CP4 TP8 C6 C2 FC4 FT8 F6 F2 AF4 AF8
@@ -132,14 +133,14 @@ class RawWriter(DictWriter):
         The file to write; it appears when the with block ends without an error.
     n_samples : int
         Samples a channel.
-    ch_names, ch_types : sequence of str
-        All rows; the stimulus channel is last in published files, its type is "stim".
+    ch_names : sequence of str
+        All rows; the stimulus channel is last in published files.
     sfreq : float
         Hz.
+    ch_types : sequence of str
+        Of all rows; that of the stimulus channel is "stim".
     dtype : dtype
         float32 (codes up to 99999 are exact) or float64 (as published).
-    highpass, lowpass : float
-        The amplifier's filter in Hz, as the header states it.
     """
 
     def __init__(
@@ -150,12 +151,9 @@ class RawWriter(DictWriter):
         sfreq: float,
         ch_types: list[str] | tuple[str, ...],
         dtype: DTypeLike = np.float32,
-        *,
-        highpass: float = 0.01,
-        lowpass: float = 100.0,
     ) -> None:
         values = {"ch_names": list(ch_names), "ch_types": list(ch_types)}
-        numbers = {"sfreq": float(sfreq), "highpass": highpass, "lowpass": lowpass}
+        numbers = {"sfreq": float(sfreq), **FILTER}
         super().__init__(path, {**values, **numbers}, "raw_eeg_data", (len(ch_names), n_samples), dtype)
 
 
@@ -191,7 +189,7 @@ def load_raw(path: Path) -> RawRecording:
     return RawRecording(data=data, ch_names=names, ch_types=kinds, sfreq=float(sfreq), path=path)
 
 
-def raw_events(stim: NDArray[Any], split: str) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+def raw_events(stim: NDArray[Any], split: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Find the stimuli in a stimulus channel.
 
     Parameters
@@ -218,7 +216,7 @@ def raw_events(stim: NDArray[Any], split: str) -> tuple[NDArray[np.int64], NDArr
     (samples,) = np.nonzero((stim != 0) & (np.diff(stim, prepend=0) != 0))
     values = np.asarray(stim, dtype=np.float64)[samples]
     catch = values == CATCH_CODE
-    highest = MAX_CODES["test" if split == "test" else "training"]
+    highest = MAX_CODES[split]
     foreign = ~catch & ~((values >= 1) & (values <= highest) & (values == np.round(values)))
     if np.any(foreign):
         i = int(np.flatnonzero(foreign)[0])

@@ -17,28 +17,25 @@ import psutil
 from numpy.typing import NDArray
 
 from necomimi.errors import ChannelMismatchError, DatasetError
-from necomimi.markers import OUR_SOURCE_IDS, is_control
 from necomimi.montage import match_channels, volts_per_unit
 from necomimi.recordings import Recording
-from necomimi.records import StreamInfo
+from necomimi.records import StreamInfo, stated_speed, stated_steps
 from necomimi.stamps import place_events
 from necomimi.xdf_chunks import VALUE_BYTES, Contents, XDFStream, read_contents, whole_chunks
+from necomimi.xdf_markers import read_markers
 
 __all__ = ["open_xdf"]
 
 logger = logging.getLogger(__name__)
 
-STEP_NAMES = ("baseline", "resample", "whiten")
-MAX_LABEL_CHARS = 1024
 MAX_MARKERS = 5_000_000
-MAX_OUTSIDE_S = 10.0  # a marker further from the signal than this is not about it
-MAX_BACK_S = 5.0
-SAME_CLOCK_S = 0.05  # clocks of two machines differ by more: each counts from its own start
 RATE_TOLERANCE = 0.005
 
 
-def open_xdf(path: Path, stream: str | None = None) -> Recording:
-    """Open the EEG of an XDF file, with the markers of all its marker streams.
+def open_xdf(path: Path, stream: str | None = None, *, needs_events: bool = True) -> Recording:
+    """Open the EEG of an XDF file, with the markers of all its marker streams, and what a decoder said.
+
+    Marker streams are those of text, and those of numbers whose type is Markers, with one channel.
 
     Parameters
     ----------
@@ -46,6 +43,8 @@ def open_xdf(path: Path, stream: str | None = None) -> Recording:
         An .xdf file, or one packed by gzip (.xdfz, .xdf.gz).
     stream : str, optional
         Name or source_id of the stream to take as EEG; by default the only one of type EEG.
+    needs_events : bool
+        Refuse a file without markers.
 
     Raises
     ------
@@ -56,26 +55,35 @@ def open_xdf(path: Path, stream: str | None = None) -> Recording:
     if contents.is_cut:
         logger.warning("%s breaks off, or is damaged, after %d bytes: what comes before is read", path, contents.end)
     eeg = _choose(path, contents.streams, stream)
-    texts = [s for s in contents.streams if s.is_text and not s.source_id.startswith(OUR_SOURCE_IDS) and s.n_samples]
-    loaded, raw = _load(path, contents, [eeg, *texts])
+    markers = _marker_streams(path, eeg, contents.streams)
+    loaded, raw = _load(path, contents, [eeg, *markers])
     samples = loaded[eeg.id]["time_series"]
-    stamps, onsets, labels = _on_one_clock(path, eeg, texts, loaded, raw)
-    if not labels:
+    stamps, stimuli, decisions = read_markers(path, eeg, markers, loaded, raw)
+    if needs_events and not stimuli:
         raise DatasetError(
             f"{path} has no markers beside its {eeg.n_samples} samples of EEG",
-            "a stream of strings that name what was shown; the file holds " + _listing(contents.streams),
+            "a stream that names what was shown; the file holds " + _listing(contents.streams),
             "record the stimulus computer's marker stream as well",
         )
-    speed = _speed(eeg)
-    stamps, onsets = (stamps - stamps[0]) * speed, (onsets - stamps[0]) * speed
+    speed = stated_speed(eeg.desc.findtext("replay/speed") or "")
+    onsets = np.array([onset for onset, _ in stimuli])
+    asked, told = (np.array([decision[i] for decision in decisions]) for i in (0, 1))
+    times = (np.concatenate([onsets, asked, told]) - stamps[0]) * speed
+    stamps = (stamps - stamps[0]) * speed
     sfreq = eeg.sfreq / speed
-    firsts, events = place_events(stamps, sfreq, onsets)
+    order = np.argsort(times, kind="stable")
+    firsts, placed = place_events(stamps, sfreq, times[order])
+    places = np.empty_like(placed)
+    places[order] = placed
+    events, *spans = np.split(places, [len(stimuli), len(stimuli) + len(decisions)])
     _check_rate(path, stamps, sfreq, firsts)
     names, types, factors, units = _channels(eeg, samples[: max(1, round(eeg.sfreq))])
 
     def read(start: int, stop: int, picks: list[int] | None) -> NDArray[np.float64]:
         block = samples[start:stop] if picks is None else samples[start:stop, picks]
-        return block.T.astype(np.float64) * (factors if picks is None else factors[picks])[:, None]
+        factor = factors if picks is None else factors[picks]
+        volts: NDArray[np.float64] = block.T.astype(np.float64) * factor[:, None]
+        return volts
 
     return Recording(
         name=path.name.split(".")[0],
@@ -84,13 +92,23 @@ def open_xdf(path: Path, stream: str | None = None) -> Recording:
         units=units,
         sfreq=sfreq,
         n_times=len(samples),
-        events=tuple(zip(events.tolist(), labels, strict=True)),
+        events=tuple((place, label) for place, (_, label) in zip(events.tolist(), stimuli, strict=True)),
+        decisions=tuple(zip(*(span.tolist() for span in spans), (words for _, _, words in decisions), strict=True)),
         seams=tuple(firsts[1:].tolist()),
         stamps=stamps,
-        onsets=onsets,
-        applied=_applied(eeg),
+        onsets=times[: len(stimuli)],
+        applied=stated_steps(eeg.desc.findtext("preprocessing/applied") or ""),
         reader=read,
     )
+
+
+def _marker_streams(path: Path, eeg: XDFStream, streams: Sequence[XDFStream]) -> list[XDFStream]:
+    """Return the streams that name events, and say which cannot."""
+    found = [stream for stream in streams if stream.is_markers and stream.n_samples and stream is not eeg]
+    for stream in found:
+        if stream.n_channels != 1:
+            logger.warning("%s: %s is left out: a marker is one value", path, stream.describe())
+    return [stream for stream in found if stream.n_channels == 1]
 
 
 def _listing(streams: Sequence[XDFStream]) -> str:
@@ -143,7 +161,7 @@ def _load(
         for stream in streams
     )
     free = psutil.virtual_memory().available
-    n_markers = sum(stream.n_samples for stream in streams if stream.is_text)
+    n_markers = sum(stream.n_samples for stream in streams if stream.is_markers)
     if need > free or n_markers > MAX_MARKERS:
         raise DatasetError(
             f"{path} needs {need / 2**30:.1f} GiB of memory for {n_markers} markers and the EEG",
@@ -171,58 +189,6 @@ def _load(
         if not n or not np.isfinite(by_id[stream.id]["time_stamps"]).all():
             raise DatasetError(f"{path}: stream {stream.describe()} has no usable time stamps", "finite stamps")
     return by_id, {number: np.concatenate(parts)[: len(by_id[number]["time_stamps"])] for number, parts in raw.items()}
-
-
-def _on_one_clock(
-    path: Path,
-    eeg: XDFStream,
-    texts: Sequence[XDFStream],
-    loaded: dict[int, Any],
-    raw: dict[int, NDArray[np.float64]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
-    """Return the EEG's stamps, and the onsets and labels of the markers, in order of time, all in seconds of one clock.
-
-    Streams of one machine share its clock, and the measured offset between them is nothing but noise (tens of
-    microseconds on a local network): their stamps are compared as they are. Others are brought together by pyxdf.
-    """
-    synced = loaded[eeg.id]["time_stamps"]
-    shares = {s.id: _same_clock(eeg, s, loaded) for s in texts}
-    if not _is_forward(raw[eeg.id]):  # the computer was started anew: its clock too
-        shares = dict.fromkeys(shares, False)
-    stamps = raw[eeg.id] if all(shares.values()) else synced
-    if not _is_forward(stamps):
-        back = -float(np.diff(stamps).min())
-        raise DatasetError(
-            f"{path}: the stamps of the EEG step back by {back:.1f} s, and no clock offsets say by how much",
-            f"steps back of at most {MAX_BACK_S:g} s",
-            "record each start of the amplifier's computer in a file of its own",
-        )
-    onsets: list[float] = []
-    labels: list[str] = []
-    for stream in texts:
-        times = raw[stream.id] if shares[stream.id] else loaded[stream.id]["time_stamps"]
-        if shares[stream.id] and stamps is synced:
-            times = times + np.interp(times, raw[eeg.id], synced - raw[eeg.id])
-        onsets.extend(times.tolist())
-        labels.extend(str(row[0])[:MAX_LABEL_CHARS] for row in loaded[stream.id]["time_series"])
-    stimuli = [
-        (onset, label)
-        for onset, label in zip(onsets, labels, strict=True)
-        if not is_control(label) and stamps[0] - MAX_OUTSIDE_S < onset < stamps[-1] + MAX_OUTSIDE_S
-    ]
-    stimuli.sort(key=lambda stimulus: stimulus[0])
-    return stamps, np.array([onset for onset, _ in stimuli]), [label for _, label in stimuli]
-
-
-def _is_forward(stamps: NDArray[np.float64]) -> bool:
-    return bool((np.diff(stamps) > -MAX_BACK_S).all())
-
-
-def _same_clock(one: XDFStream, other: XDFStream, loaded: dict[int, Any]) -> bool:
-    """Return whether two streams were stamped by one machine: one host name, and no other offset."""
-    values = [loaded[stream.id]["clock_values"] for stream in (one, other)]
-    apart = abs(np.median(values[0]) - np.median(values[1])) if all(values) else 0.0
-    return bool(one.hostname) and one.hostname == other.hostname and bool(apart < SAME_CLOCK_S)
 
 
 def _check_rate(path: Path, stamps: NDArray[np.float64], sfreq: float, firsts: NDArray[np.int64]) -> None:
@@ -276,17 +242,3 @@ def _channels(
             factors[silent] = matched.factors
             units = ["V" if i in silent else unit for i, unit in enumerate(units)]
     return names, types, factors, tuple(units)
-
-
-def _applied(eeg: XDFStream) -> tuple[str, ...]:
-    """Return the preprocessing that the stream's header declares."""
-    return tuple(step for step in (eeg.desc.findtext("preprocessing/applied") or "").split() if step in STEP_NAMES)
-
-
-def _speed(eeg: XDFStream) -> float:
-    """Return how many times faster than life the stream was played when it was recorded."""
-    try:
-        speed = float(eeg.desc.findtext("replay/speed") or 1.0)
-    except ValueError:
-        return 1.0
-    return speed if 0 < speed < np.inf else 1.0

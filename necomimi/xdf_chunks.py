@@ -75,6 +75,11 @@ class XDFStream:
         """Whether its samples are strings."""
         return self.channel_format == STRING
 
+    @property
+    def is_markers(self) -> bool:
+        """Whether its samples name events: text, or the codes of a stream of type Markers."""
+        return self.is_text or self.type.lower() == "markers"
+
     def describe(self) -> str:
         """Return one line that tells the stream from its neighbours."""
         rate = f"{self.sfreq:g} Hz" if self.sfreq else "irregular"
@@ -132,16 +137,16 @@ def whole_chunks(path: Path, contents: Contents) -> Iterator[IO[bytes]]:
         yield view
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> io.BufferedIOBase:
     with path.open("rb") as file:
         packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path) if packed else path.open("rb")
 
 
 class _Head(io.RawIOBase):
     """The first `end` bytes of a file."""
 
-    def __init__(self, file: IO[bytes], end: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, end: int) -> None:
         self._file = file
         self._end = end
 
@@ -162,14 +167,14 @@ class _Head(io.RawIOBase):
         """Return the byte it stands at."""
         return self._file.tell()
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # io hands it no other
         """Fill a buffer with what is left, as far as it goes."""
         data = self._file.read(max(0, min(len(buffer), self._end - self._file.tell())))
         buffer[: len(data)] = data
         return len(data)
 
 
-def _walk(path: Path, file: IO[bytes]) -> Contents:
+def _walk(path: Path, file: io.BufferedIOBase) -> Contents:
     streams: dict[int, XDFStream] = {}
     end = file.tell()
     try:
@@ -185,7 +190,7 @@ def _walk(path: Path, file: IO[bytes]) -> Contents:
     return Contents(streams=tuple(streams.values()), end=end, is_cut=False)
 
 
-def _next_chunk(file: IO[bytes], streams: dict[int, XDFStream]) -> bool:
+def _next_chunk(file: io.BufferedIOBase, streams: dict[int, XDFStream]) -> bool:
     """Step over one chunk, taking note of it; return False at the end of the file."""
     first = file.read(1)
     if not first:
@@ -219,14 +224,14 @@ def _next_chunk(file: IO[bytes], streams: dict[int, XDFStream]) -> bool:
     return True
 
 
-def _exactly(file: IO[bytes], n: int) -> bytes:
+def _exactly(file: io.BufferedIOBase, n: int) -> bytes:
     data = file.read(n)
     if len(data) != n:
         raise _Damaged
     return data
 
 
-def _varlen(file: IO[bytes], first: bytes) -> int:
+def _varlen(file: io.BufferedIOBase, first: bytes) -> int:
     """Return an integer whose own length in bytes is `first`."""
     form = {1: "<B", 4: "<I", 8: "<Q"}.get(first[0])
     if form is None:
@@ -234,7 +239,7 @@ def _varlen(file: IO[bytes], first: bytes) -> int:
     return int(struct.unpack(form, _exactly(file, first[0]))[0])
 
 
-def _xml(file: IO[bytes], n: int) -> ElementTree.Element:
+def _xml(file: io.BufferedIOBase, n: int) -> ElementTree.Element:
     """Read `n` bytes of XML; expat, which parses them, follows no reference out of the file and bounds entities."""
     if not 0 < n <= MAX_XML_BYTES:
         raise _Damaged
@@ -265,7 +270,7 @@ def _stream(number: int, header: ElementTree.Element) -> XDFStream:
     )  # fmt: skip
 
 
-def _count(file: IO[bytes], rest: int, stream: XDFStream) -> int:
+def _count(file: io.BufferedIOBase, rest: int, stream: XDFStream) -> int:
     """Return how many samples a chunk of `rest` bytes states, where they can fit."""
     begin = file.tell()
     n = _varlen(file, _exactly(file, 1))

@@ -13,6 +13,7 @@ from necomimi.errors import DatasetError
 
 from .cat_score import summarise
 from .cat_tags import Tags
+from .table_files import write_table
 
 __all__ = ["form_score", "write_form"]
 
@@ -40,6 +41,8 @@ def write_form(path: Path, pictures: Mapping[str, str], tags: Tags, seed: int = 
     ------
     DatasetError
         A concept has no tags.
+    ConfigError
+        The file cannot be written.
     """
     rng = np.random.default_rng(seed)
     concepts = sorted(set(pictures.values()))
@@ -55,10 +58,7 @@ def write_form(path: Path, pictures: Mapping[str, str], tags: Tags, seed: int = 
             if foils:
                 asked.append((picture, name, foils[int(rng.integers(len(foils)))], "", ""))
         rows += [asked[i] for i in rng.permutation(len(asked))]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    write_table(path, COLUMNS, rows)
 
 
 def form_score(path: Path, pictures: Mapping[str, str], tags: Tags) -> dict[str, Any]:

@@ -11,15 +11,9 @@ from necomimi.reliability import N_BINS, bins_of, calibration_error
 
 from .scoring import interval_of
 
-__all__ = ["judge_confidence", "softmax"]
+__all__ = ["judge_confidence"]
 
 N_DRAWS = 1000
-
-
-def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """Return probabilities over the last axis, of the shape of `scores`."""
-    weights = np.exp(scores - np.max(scores, axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def judge_confidence(

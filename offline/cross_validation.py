@@ -112,7 +112,9 @@ class Whitener:
 
     def _covariance(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         parts = np.array_split(rows, -(-len(rows) // BLOCK))
-        return np.sum([ledoit_wolf(self.data[part]).sum(axis=0) for part in parts], axis=0) / len(rows)
+        sums = [ledoit_wolf(self.data[part]).sum(axis=0) for part in parts]
+        mean: NDArray[np.float64] = np.sum(sums, axis=0) / len(rows)
+        return mean
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -241,7 +243,8 @@ def two_way(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return for each query and class the share of the other classes that it outranks, ties half; the same shape."""
     from scipy.stats import rankdata
 
-    return (rankdata(scores, axis=1) - 1) / (scores.shape[1] - 1)
+    shares: NDArray[np.float64] = (rankdata(scores, axis=1) - 1) / (scores.shape[1] - 1)
+    return shares
 
 
 def _judge(told: Sequence[_Told], ways: int) -> dict[str, Any]:

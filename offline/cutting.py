@@ -178,4 +178,5 @@ def _microvolts(signal: NDArray[Any], centre: bool) -> NDArray[np.float32]:
     """
     if centre:
         signal = signal - signal[:, :1]
-    return np.multiply(signal, MICROVOLTS, dtype=np.float32, casting="same_kind")
+    scaled: NDArray[np.float32] = np.multiply(signal, MICROVOLTS, dtype=np.float32, casting="same_kind")
+    return scaled

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from necomimi.errors import DatasetError
+from necomimi.gallery import Gallery
 
 from .confidence import judge_confidence
 from .scoring import area_under_curve, interval_of
@@ -57,7 +58,7 @@ def read_decisions(path: Path) -> tuple[list[Line], Line]:
     return run, summary
 
 
-def judge_decisions(path: Path, sure: float | None = None) -> dict[str, Any]:
+def judge_decisions(path: Path, sure: float | None = None, gallery: Gallery | None = None) -> dict[str, Any]:
     """Return how well a live session's answers name what was shown.
 
     Parameters
@@ -66,6 +67,8 @@ def judge_decisions(path: Path, sure: float | None = None) -> dict[str, Any]:
         The log of ``necomimi decode --log``.
     sure : float, optional
         Confidence from which an answer is announced.
+    gallery : Gallery, optional
+        Says which label each marker stands for: of a picture, or a trigger code. Without one they are labels.
 
     Returns
     -------
@@ -77,6 +80,8 @@ def judge_decisions(path: Path, sure: float | None = None) -> dict[str, Any]:
         count in no other figure.
     """
     run, summary = read_decisions(path)
+    if gallery is not None:
+        run = [item | {"label": _label_in(gallery, item["label"])} for item in run]
     answers = [item for item in run if item["type"] == "retrieval"]
     n_refusals = sum(item["type"] == "refusal" for item in run)
     given = [item for item in run if item["type"] != "refusal"]
@@ -97,6 +102,11 @@ def judge_decisions(path: Path, sure: float | None = None) -> dict[str, Any]:
         for until in times
     }
     return found
+
+
+def _label_in(gallery: Gallery, name: str) -> str:
+    item = gallery.index_of(name)
+    return name if item is None else gallery.labels[item]
 
 
 def _judge(answers: Sequence[Line], n_classes: int, sure: float | None) -> dict[str, Any]:

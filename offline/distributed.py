@@ -136,6 +136,9 @@ class _Total(torch.autograd.Function):
         return total
 
 
+_total: Callable[[Tensor], Tensor] = _Total.apply
+
+
 class _SharedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation by the statistics of the whole batch, of which each process holds a part.
 
@@ -153,10 +156,10 @@ class _SharedBatchNorm(nn.BatchNorm2d):
         dims = [d for d in range(x.ndim) if d != 1]
         shape = [1, -1] + [1] * (x.ndim - 2)
         sums = torch.cat([x.sum(dims), x.new_full((1,), x.numel() / x.shape[1])])
-        sums = cast(Tensor, _Total.apply(sums))
+        sums = _total(sums)
         n, mean = sums[-1], sums[:-1] / sums[-1]
         x = x - mean.view(shape)
-        variance = cast(Tensor, _Total.apply(x.square().sum(dims))) / n
+        variance = _total(x.square().sum(dims)) / n
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             with torch.no_grad():
                 self.num_batches_tracked += 1

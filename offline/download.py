@@ -13,7 +13,15 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from necomimi.console import console, output
@@ -89,7 +97,7 @@ def _get(
         bar.remove_task(task)
 
 
-def _fetch_any(target: Target, patience: Patience, stop: Event, bar: Progress, task: object) -> Remote:
+def _fetch_any(target: Target, patience: Patience, stop: Event, bar: Progress, task: TaskID) -> Remote:
     """Fetch a file from the first mirror that gives it; return that mirror."""
     errors = []
     for remote in target.remotes:
@@ -101,7 +109,7 @@ def _fetch_any(target: Target, patience: Patience, stop: Event, bar: Progress, t
                 target.path,
                 patience=patience,
                 stop=stop,
-                moved=lambda position: bar.update(task, completed=position),  # type: ignore[arg-type]
+                moved=lambda position: bar.update(task, completed=position),
             )
         except FetchError as error:
             errors.append(error)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from necomimi.console import console
 from necomimi.diffusion_choices import find_choice
-from necomimi.errors import NecomimiError
+from necomimi.errors import NecomimiError, missing_package
 
 __all__ = ["download_generator"]
 
@@ -36,7 +36,7 @@ def download_generator(name: str, steps: int, out: Path) -> None:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise NecomimiError(f"weights need {error.name}", remedy='pip install "necomimi[diffusion]"') from error
+        raise missing_package("a download of weights", error, "diffusion") from error
     console.print(f"{name}, from {', '.join(files)}: about {choice.gigabytes:g} GB", markup=False, soft_wrap=True)
     console.print(f"licence: {choice.licence}", markup=False, soft_wrap=True)
     for repository, patterns in files.items():

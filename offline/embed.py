@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from necomimi.checkpoint import check_overwritable
 from necomimi.console import console
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
-from necomimi.gallery_files import check_overwritable
+from necomimi.marker_table import add_markers
 from necomimi.spaces import SHARP
 
 __all__ = ["command"]
@@ -36,6 +37,10 @@ def command(
         str, typer.Option(help="embedded, or open_clip:ARCHITECTURE/PRETRAINED (a tag or a weights file).")
     ] = "embedded",
     labels: Annotated[Path | None, typer.Option(help="A text file of labels, for a gallery without pictures.")] = None,
+    markers: Annotated[
+        Path | None,
+        typer.Option(help="A table (CSV, TSV) with the columns marker and picture: what the experiment's codes show."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures embedded at once.")] = 16,
     device: Annotated[str, typer.Option(help="Where OpenCLIP runs: cpu, cuda or mps.")] = "cpu",
     levels: Annotated[
@@ -66,7 +71,7 @@ def command(
     blur_levels = parse_levels(levels)
     if labels is not None and (layer is not None or blur_levels != SHARP):
         raise ConfigError("--levels or --layer with --labels", "pictures to blur and to show a network")
-    check_overwritable(out)
+    check_overwritable(out, "gallery")
     if labels is not None:
         gallery = Gallery.from_labels(_labels_in(labels))
     else:
@@ -75,6 +80,8 @@ def command(
             gallery = embed_concepts(embedder, batch_size, blur_levels)
         else:
             gallery = embed_folder(Path(str(pictures)), embedder, batch_size, blur_levels)
+    if markers is not None:
+        gallery = add_markers(gallery, markers)
     gallery.save(out)
     blurred = f", {len(blur_levels)} blur levels" if gallery.levels is not None else ""
     console.print(f"{out}: {len(gallery)} items, {len(gallery.classes)} labels, {gallery.n_dims} dimensions{blurred}")

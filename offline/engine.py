@@ -16,7 +16,6 @@ from necomimi.encoders.braindecode import PREFIX as BRAINDECODE
 from necomimi.epochs import Epochs
 from necomimi.gallery import Gallery
 
-from .calibration import Calibration, calibrate
 from .distributed import joined
 from .fine_tuning import Base
 from .holdout import hold_out_blocks, hold_out_concepts
@@ -28,6 +27,7 @@ from .run import Weights
 from .settings import TrainSettings
 from .stack import Stack
 from .targets import find_targets
+from .temperatures import Temperatures, fit_temperatures
 from .trainer import Trainer, TrainStep, seeded
 from .truncation import earliest_sample, ends
 
@@ -151,7 +151,7 @@ def train_encoder(
 
         fit = trainer.fit(train, held, judge, report, files.get("fit"))
         learner.load(fit.best)
-        calibration = processes.once(lambda: _calibrate(trainer, people, held, targets, gallery, items))
+        fitted = processes.once(lambda: _temperatures(trainer, people, held, targets, gallery, items))
         chosen = fit if pictures else trainer.refit(np.arange(len(targets)), fit.epoch, report, files.get("refit"))
         learner.load(chosen.best)
         if processes.rank == 0:
@@ -171,7 +171,7 @@ def train_encoder(
         "last": fit.history[-1],
         "history": fit.history,
         "truncated": bool(settings.truncation),
-        "calibration": calibration.facts,
+        "calibration": fitted.facts,
         "source": "; ".join(dict.fromkeys(one.source for one in given)),
         **({} if base is None else {"base": {**base.facts, "validation": fit.start}}),
     }
@@ -181,9 +181,9 @@ def train_encoder(
             encoder=learner.encoder,
             preprocessor=people.preprocessor,
             space=adapter.adapted_space(gallery.space) if adapter else gallery.space,
-            logit_scale=calibration.logit_scale,
-            averaging=calibration.averaging,
-            early_scales=calibration.early_scales,
+            logit_scale=fitted.logit_scale,
+            averaging=fitted.averaging,
+            early_scales=fitted.early_scales,
             gallery=search or gallery,
             training=facts,
             adapter=adapter,
@@ -212,20 +212,20 @@ def _split(
     return hold_out_blocks(concepts, people.sessions, people.onsets, duration, settings.val_fraction)
 
 
-def _calibrate(
+def _temperatures(
     trainer: Trainer,
     people: People,
     held: NDArray[np.int64],
     targets: NDArray[np.intp],
     gallery: Gallery,
     items: NDArray[np.intp],
-) -> Calibration:
+) -> Temperatures:
     """Fit temperatures and averaging on the held-out single presentations, under the present weights."""
     rows, shown = people.presentations(held, np.searchsorted(items, targets))
     singles = Stack([single.data for single in people.singles], trainer.device)
     candidates, adapter = gallery.select(items), trainer.learner.adapter
     candidates = candidates if adapter is None else adapter.gallery(candidates)
-    return calibrate(
+    return fit_temperatures(
         lambda some, n_times: trainer.learner.embed(singles, rows[some], n_times), shown, candidates,
         ends=ends(people.preprocessor), seed=trainer.settings.seed,
     )  # fmt: skip

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .matching import Person
 
-__all__ = ["command", "evaluate", "parse_repetitions", "parse_windows"]
+__all__ = ["command", "evaluate", "parse_repetition", "parse_repetitions", "parse_windows"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,20 @@ def parse_repetitions(text: str) -> list[int | None]:
     if not all(entry == "all" or (entry.isascii() and entry.isdigit() and int(entry) > 0) for entry in entries):
         raise ConfigError(f"--repetitions {text!r}", "positive numbers or 'all', separated by commas, such as 1,4,all")
     return [None if entry == "all" else int(entry) for entry in entries]
+
+
+def parse_repetition(text: str) -> int | None:
+    """Return the one number that a text such as "4" or "all" means; None stands for "all".
+
+    Raises
+    ------
+    ConfigError
+        It is neither one positive number nor "all".
+    """
+    wanted = parse_repetitions(text)
+    if len(wanted) != 1:
+        raise ConfigError(f"--repetitions {text!r}", "one number, or all")
+    return wanted[0]
 
 
 def parse_windows(text: str) -> list[float]:
@@ -177,7 +191,10 @@ def _published(data: Epochs, judged: Mapping[str, Any], person: Person, split: s
 def command(
     decoder: Annotated[Path | None, typer.Argument(metavar="[DECODER]", help="A decoder directory.")] = None,
     epochs: Annotated[Path | None, typer.Argument(metavar="[EPOCHS]", help="An epochs directory.")] = None,
-    gallery: Annotated[Path | None, typer.Option(help="Gallery to search; the decoder's own by default.")] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(help="Gallery to search, the decoder's own by default; with --decisions, what the markers show."),
+    ] = None,
     split: Annotated[str, typer.Option(help="test or train.")] = "test",
     repetitions: Annotated[str | None, typer.Option(help="Presentations behind an answer, such as 1,4,all.")] = None,
     evidence: Annotated[
@@ -219,7 +236,7 @@ def command(
     Example: necomimi evaluate decoder epochs --repetitions 1,4,all
     """
     result: dict[str, Any]
-    if (scores or decisions) and (decoder or gallery or (scores and decisions)):
+    if (scores or decisions) and (decoder or (scores and (gallery or decisions))):
         raise ConfigError("more than one thing to judge", "a decoder with epochs, --scores, or --decisions")
     if decoder is None and (evidence or windows or transductive or categories or (scores and sure is not None)):
         raise ConfigError(
@@ -234,7 +251,10 @@ def command(
         validate_again(decoder, epochs, gallery, folds, device, as_json=as_json)
         return
     if decisions is not None:
-        found = judge_decisions(decisions, sure)
+        from necomimi.gallery import Gallery
+
+        pictures = None if gallery is None else Gallery.load(gallery, thumbnails=False)
+        found = judge_decisions(decisions, sure, pictures)
         result = {"decisions": str(decisions), **found}
         heading = f"{decisions}: live decisions, {found['n_refusals']} refusals"
     elif scores is not None:

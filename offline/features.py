@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,8 @@ import typer
 from necomimi.console import console
 from necomimi.errors import ConfigError
 
-from .evaluate import parse_repetitions
+from .evaluate import parse_repetition
+from .table_files import write_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,18 +146,10 @@ def save_embeddings(
             arrays["candidates"] = np.ascontiguousarray(model.gallery.embeddings)
             arrays["targets"] = find_targets(part, model.gallery)[firsts].astype(np.int64)
             pairs = zip(model.gallery.labels, model.gallery.files, strict=True)
-            _write_table(out.with_suffix(".candidates.tsv"), ("label", "file"), pairs)
+            write_table(out.with_suffix(".candidates.tsv"), ("label", "file"), pairs, "\t")
         origin = {"space": model.space, "epochs": str(data.path), "transductive": str(data.transductive).lower()}
         save_file(arrays, out, metadata={**origin, **facts})
-    _write_table(out.with_suffix(".tsv"), ("label", "picture", "epochs"), lines)
-
-
-def _write_table(path: Path, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    """Write a tab-separated table with a header."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(lines)
+    write_table(out.with_suffix(".tsv"), ("label", "picture", "epochs"), lines, "\t")
 
 
 def command(
@@ -173,12 +165,10 @@ def command(
 
     Example: necomimi features decoder epochs features.safetensors --repetitions all
     """
-    wanted = parse_repetitions(repetitions)
-    if len(wanted) != 1:
-        raise ConfigError(f"--repetitions {repetitions!r}", "one number, or all")
+    wanted = parse_repetition(repetitions)
     with console.status("encoding"):
         n, n_dims, words = write_features(
-            decoder, epochs, out, split=split, repetitions=wanted[0], gallery=gallery, device=device
+            decoder, epochs, out, split=split, repetitions=wanted, gallery=gallery, device=device
         )
     if words:
         console.print(words)

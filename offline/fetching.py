@@ -7,12 +7,13 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from threading import Event
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -112,7 +113,7 @@ def _open(url: str, patience: Patience, headers: dict[str, str] | None = None) -
     basic = {"User-Agent": f"necomimi/{__version__}", "Accept-Encoding": "identity"}
     try:
         request = Request(url, headers=basic | (headers or {}))
-        response: Any = _OPENER.open(request, timeout=patience.timeout)
+        response: HTTPResponse = _OPENER.open(request, timeout=patience.timeout)
     except ValueError as error:  # http.client.InvalidURL is one too
         raise FetchError(f"{url}: {error}", "a web address") from error
     return response
@@ -218,6 +219,15 @@ def _extent(response: HTTPResponse, offset: int) -> tuple[int, int | None]:
     return 0, int(length) if length.isdecimal() else None
 
 
+@contextmanager
+def _writing(part: Path) -> Iterator[None]:
+    """Refuse in words what the disk refuses: unlike an error of the network it does not pass."""
+    try:
+        yield
+    except OSError as error:
+        raise FetchError(f"{part} cannot be written: {error}", "room and leave to write", "go on then") from error
+
+
 def _receive(remote: Remote, path: Path, patience: Patience, stop: Event, moved: Callable[[int], None]) -> None:
     """Get what is missing of a file in one connection."""
     part, tag, offset = part_path(path), _tag_path(path), _length(path)
@@ -244,20 +254,20 @@ def _receive(remote: Remote, path: Path, patience: Patience, stop: Event, moved:
         if None not in (remote.size, total) and total != remote.size:
             raise FetchError(f"{remote.url} has {total} bytes", f"{remote.size} bytes")
         entity = response.headers.get("ETag", "")
-        tag.unlink(missing_ok=True)
-        if entity.startswith('"') and entity.isascii():
-            tag.write_text(entity, encoding="utf-8")
         limit = total if remote.size is None else remote.size
-        with part.open("ab" if position else "wb") as file:
+        with _writing(part):
+            tag.unlink(missing_ok=True)
+            if entity.startswith('"') and entity.isascii():
+                tag.write_text(entity, encoding="utf-8")
+            file = part.open("ab" if position else "wb")
+        with file:
             moved(position)
             while block := response.read(BLOCK):
                 if limit is not None and position + len(block) > limit:
                     raise FetchError(f"{remote.url} sends more than {limit} bytes", f"{limit} bytes")
-                try:
+                with _writing(part):
                     file.write(block)
                     file.flush()
-                except OSError as error:
-                    raise FetchError(f"{part} cannot be written: {error}", remedy="make room, and go on") from error
                 position += len(block)
                 moved(position)
                 if stop.is_set():

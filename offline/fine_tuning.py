@@ -21,6 +21,7 @@ from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor
 
+from .people import ALIKE
 from .run import Weights
 from .settings import TrainSettings
 
@@ -30,17 +31,6 @@ PASSES = 20  # over the data, half of those from fresh weights
 SLOWER = 4.0  # times lower than from fresh weights is the peak learning rate
 LAYERS = "subject_wise_linear."
 SIZES = ("name", "n_chans", "n_times", "n_outputs", "n_subjects", "personal_layer")  # the rest of a config are options
-# Of the preprocessors; the base's own whitening serves nobody else.
-ALIKE = {
-    "ch_names": "channels",
-    "sfreq": "a rate in Hz",
-    "tmin": "an epoch that begins (s)",
-    "tmax": "an epoch that ends (s)",
-    "baseline": "a baseline",
-    "start": "a first sample (s)",
-    "n_times": "a number of samples",
-    "applied": "steps applied before",
-}
 
 
 def has_people(weights: Weights) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from necomimi.console import console, progress
+from necomimi.device import channels_last
 from necomimi.embedders import N_DIMS, PROJECTION_PATH, embedded_features, prepare_embedded
 from necomimi.pictures import concepts, draw_picture
 
@@ -45,7 +46,7 @@ def half_whitening(features: NDArray[np.floating], n_dims: int) -> tuple[NDArray
 
 def _main() -> None:
     """Write the projection of this version of the picture set."""
-    network = embedded_features().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = channels_last(embedded_features())
     features = []
     with progress() as bar, torch.inference_mode():
         for concept in bar.track(concepts(), description="pictures"):

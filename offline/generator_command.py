@@ -12,6 +12,8 @@ from necomimi.config import load_settings
 from necomimi.console import console, output
 from necomimi.pictures import ATTRIBUTION
 
+from .tables import rate
+
 __all__ = ["generator"]
 
 
@@ -53,10 +55,7 @@ def _tabulate(facts: dict[str, Any]) -> Table:
         for stage in ("coarse", "fine"):
             if stage in facts:
                 row = facts[stage][name]
-                rates = [
-                    f"{row[key]:.1%} [{row[f'{key}_interval'][0]:.1%}, {row[f'{key}_interval'][1]:.1%}]"
-                    for key in ("two_way", "top1")
-                ]
+                rates = [rate(row, key) for key in ("two_way", "top1")]
                 table.add_row(f"{row['n_concepts']} {name}", stage, *rates, f"{row['cosine']:.3f}")
         chance = [f"{facts['coarse'][name][f'chance_{key}']:.1%}" for key in ("two_way", "top1")]
         table.add_row("chance", "", *chance, "")

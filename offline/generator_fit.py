@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from necomimi.config import Settings
+from necomimi.device import channels_last
 from necomimi.picture_networks import PictureDecoder, PictureRefiner
 from necomimi.picture_world import PictureWorld
 
@@ -205,7 +206,7 @@ def _fit(
     """Train a network on the training pictures, and return the moving average of its weights."""
     if device.type == "cpu":
         keep_freed_memory()
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last(network.to(device))
     kept = copy.deepcopy(network).eval().requires_grad_(False)
     rows, held = world.training, world.judging["known"]
     n_batches = max(1, len(rows) // settings.batch_size)

@@ -59,7 +59,8 @@ def work_on_ray(jobs: Sequence[Job], address: str, at_once: int | None) -> Itera
     try:
         machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
         n_tasks, needs = share_out(machines, at_once, on_gpu=all(job.settings.device != "cpu" for job in jobs))
-        task: Any = ray.remote(max_retries=MAX_RETRIES, retry_exceptions=True, **needs)(_task)  # type: ignore[call-overload]
+        options: dict[str, Any] = {"max_retries": MAX_RETRIES, "retry_exceptions": True, **needs}
+        task: Any = ray.remote(**options)(_task)
         waiting = deque(jobs)
         running: dict[Any, Job] = {}
         while waiting or running:

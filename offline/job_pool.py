@@ -140,7 +140,7 @@ def _hear(connection: Any, running: dict[Any, _Running], on_pass: OnPass) -> Out
     """Return what a process says: its outcome, how it failed, or None where it is still at work."""
     done = running[connection]
     try:
-        said = connection.recv()
+        said: float | Outcome | str = connection.recv()
     except (EOFError, OSError):
         done.process.join()
         return f"its process ended with status {done.process.exitcode}"

@@ -17,6 +17,7 @@ from necomimi import __version__
 from necomimi.epochs import Epochs, EpochSet
 from necomimi.errors import DatasetError
 from necomimi.gallery import Gallery
+from necomimi.gallery_files import digest
 
 from . import published
 from .settings import TrainSettings
@@ -24,7 +25,7 @@ from .settings import TrainSettings
 if TYPE_CHECKING:
     from .trainer import TrainStep
 
-__all__ = ["Job", "Sources", "digest", "fingerprint", "read_records", "work", "write_record"]
+__all__ = ["Job", "Sources", "fingerprint", "read_records", "work", "write_record"]
 
 FORMAT = "necomimi-job"
 VERSION = 1
@@ -243,8 +244,3 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
             raise DatasetError(f"{file} says its format and version are {found}", f"{(FORMAT, VERSION)}", "delete it")
         records.append(record)
     return records
-
-
-def digest(value: Any) -> str:
-    """Return a hash of plain values."""
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True).encode()).hexdigest()

@@ -13,10 +13,11 @@ from necomimi.decoder import Decoder
 from necomimi.epochs import EpochSet
 from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
+from necomimi.search import softmax
 
 from .averaging import average_groups, group_repetitions
 from .categories import confuse
-from .confidence import judge_confidence, softmax
+from .confidence import judge_confidence
 from .scoring import area_under_curve, expectation, interval_of, ranks
 from .targets import find_targets
 from .transductive import judge_as_a_set, rewhiten

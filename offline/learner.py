@@ -129,7 +129,7 @@ class Learner:
         """Return embeddings (B, n_dims) in float32; by a compiled form of the encoder, if one is given."""
         module = self.encoder if encoder is None else encoder
         with self._autocast():
-            vectors = module(data, people)
+            vectors: Tensor = module(data, people)
         return vectors.float()
 
     @torch.no_grad()

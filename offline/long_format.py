@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .table_files import write_table
 from .tables import early_rows
 
 __all__ = ["COLUMNS", "lines_of", "write_csv"]
@@ -31,11 +31,13 @@ def write_csv(result: dict[str, Any], path: Path) -> None:
         As `necomimi evaluate --json` prints it.
     path : Path
         Replaced where it exists.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be written.
     """
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines_of(result))
+    write_table(path, COLUMNS, ([line.get(column) for column in COLUMNS] for line in lines_of(result)))
 
 
 def lines_of(result: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from necomimi.report import Report
 
 from . import plots
 from .masking import WIDTH_S, Part
+from .table_files import write_table
 
 __all__ = ["add_channels", "channel_means", "row_of", "tabulate_parts", "write_map"]
 
@@ -106,22 +105,17 @@ def write_map(result: Mapping[str, Any], folder: Path) -> None:
     ConfigError
         A file cannot be written.
     """
-    text = io.StringIO()
-    _write_csv(result["rows"], text)
-    for name, content in (
-        ("map.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n"),
-        ("map.csv", text.getvalue()),
-    ):
-        partial = folder / f"{name}.partial"
-        try:
-            partial.write_text(content, encoding="utf-8")
-            partial.replace(folder / name)
-        except OSError as error:
-            raise ConfigError(f"{folder / name} cannot be written: {error.strerror}", "a writable folder") from error
+    path, partial = folder / "map.json", folder / "map.json.partial"
+    try:
+        partial.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}", "a writable folder") from error
+    _write_csv(result["rows"], folder / "map.csv")
     _report(result).save(folder / "report.html")
 
 
-def _write_csv(rows: Sequence[Row], file: io.StringIO) -> None:
+def _write_csv(rows: Sequence[Row], path: Path) -> None:
     """Write one line per part, intervals as two columns."""
     flat = [
         {
@@ -133,9 +127,7 @@ def _write_csv(rows: Sequence[Row], file: io.StringIO) -> None:
         }
         for row in rows
     ]
-    writer = csv.DictWriter(file, list(flat[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
+    write_table(path, list(flat[0]), (list(row.values()) for row in flat))
 
 
 def _report(result: Mapping[str, Any]) -> Report:

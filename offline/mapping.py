@@ -11,13 +11,14 @@ import numpy as np
 
 from necomimi.decoder import Decoder
 from necomimi.epochs import Epochs, EpochSet
-from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
+from necomimi.gallery_files import digest
 
 from .engine import TrainSettings, TrainStep, train_encoder
-from .jobs import digest, read_records, write_record
+from .jobs import read_records, write_record
 from .judgement import judge_decoder
 from .masking import Part, keep, replaced, whole
+from .matching import choose_split
 
 __all__ = ["MapRun", "averaged_epochs", "channel_losses"]
 
@@ -117,12 +118,11 @@ def averaged_epochs(epochs: Epochs, settings: TrainSettings) -> Epochs:
     ConfigError
         There are no test epochs.
     """
-    if epochs.test is None or not len(epochs.test):
-        raise ConfigError(f"{epochs.path} has no test epochs", "a test set", "necomimi preprocess with a test set")
+    test = choose_split(epochs, "test")
     if not any(epochs.train.pictures):
         return epochs
     train = epochs.train if settings.average is False else epochs.train.averaged()
-    return replace(epochs, train=train, test=epochs.test.averaged())
+    return replace(epochs, train=train, test=test.averaged())
 
 
 def channel_losses(decoder: Decoder, train: EpochSet, test: EpochSet) -> dict[str, dict[str, float]]:

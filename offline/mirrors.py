@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
-from threading import Event
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -30,6 +30,7 @@ API = {
     "figshare": "https://api.figshare.com/v2",
     "s3": "https://s3.amazonaws.com",
 }
+Ask = Callable[[str], bytes]  # address of a page of a listing -> the page
 MAX_PAGES = 2000  # of one listing: a host that never ends is left
 
 
@@ -130,7 +131,7 @@ def load_mirrors(path: Path | None = None) -> Mirrors:
     )
 
 
-def entries(source: Listing | File, patience: Patience = PATIENCE, stop: Event | None = None) -> list[Entry]:
+def entries(source: Listing | File, patience: Patience = PATIENCE) -> list[Entry]:
     """Return the files of one entry of the table, asking its host where that is needed.
 
     Raises
@@ -143,7 +144,7 @@ def entries(source: Listing | File, patience: Patience = PATIENCE, stop: Event |
         remote = Remote(url=source.url, size=source.size, checksum=checksum)
         return [Entry(kind=source.kind, path=source.path, subject=source.subject, remote=remote)]
     api = source.api.rstrip("/") or API[source.host]
-    ask = _Asker(patience, stop or Event())
+    ask = partial(read, patience=patience)
     walk = {"osf": _osf, "figshare": _figshare, "s3": _s3}[source.host]
     found = []
     try:
@@ -161,18 +162,6 @@ def entries(source: Listing | File, patience: Patience = PATIENCE, stop: Event |
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Asker:
-    """Reads the pages of a listing."""
-
-    patience: Patience
-    stop: Event
-
-    def __call__(self, url: str) -> bytes:
-        """Return one page."""
-        return read(url, patience=self.patience, stop=self.stop)
-
-
 def _pages_left(pages: int, where: str) -> None:
     """Refuse a listing without an end."""
     if pages > MAX_PAGES:
@@ -184,7 +173,7 @@ def _count(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _osf(api: str, project: str, ask: _Asker) -> Iterator[tuple[str, Remote]]:
+def _osf(api: str, project: str, ask: Ask) -> Iterator[tuple[str, Remote]]:
     """Walk through the folders of an OSF project (https://developer.osf.io, "List all node files")."""
     pages = [f"{api}/nodes/{quote(project, safe='')}/files/osfstorage/?" + urlencode({"page[size]": 100})]
     seen: set[str] = set()
@@ -208,7 +197,7 @@ def _osf(api: str, project: str, ask: _Asker) -> Iterator[tuple[str, Remote]]:
             yield path, Remote(url=item["links"]["download"], size=_count(attributes.get("size")), checksum=named)
 
 
-def _figshare(api: str, article: str, ask: _Asker) -> Iterator[tuple[str, Remote]]:
+def _figshare(api: str, article: str, ask: Ask) -> Iterator[tuple[str, Remote]]:
     """Go through the files of a figshare article (https://docs.figshare.com, "List article files")."""
     page = 0
     while True:
@@ -226,7 +215,7 @@ def _figshare(api: str, article: str, ask: _Asker) -> Iterator[tuple[str, Remote
             return
 
 
-def _s3(api: str, where: str, ask: _Asker) -> Iterator[tuple[str, Remote]]:
+def _s3(api: str, where: str, ask: Ask) -> Iterator[tuple[str, Remote]]:
     """Go through the keys of a public S3 bucket (Amazon S3 API reference, ListObjectsV2).
 
     It gives no checksums: the ETag of a large object is none.

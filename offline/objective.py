@@ -109,7 +109,8 @@ class Judge:
         logits -= logits.max(axis=1, keepdims=True)
         weights = np.exp(logits)
         right = np.where(self.classes[self.targets][:, None] == self.classes[None], weights, 0.0).sum(axis=1)
-        return -np.log(np.maximum(right, 1e-300) / weights.sum(axis=1))
+        losses: NDArray[np.float64] = -np.log(np.maximum(right, 1e-300) / weights.sum(axis=1))
+        return losses
 
 
 def fit_temperature(judge: Judge, vectors: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:

@@ -12,9 +12,19 @@ from necomimi.epochs import Epochs, EpochSet
 from necomimi.errors import ConfigError
 from necomimi.preprocessing import Preprocessor, whitening_matrix
 
-__all__ = ["People", "pool"]
+__all__ = ["ALIKE", "People", "pool"]
 
-SHARED = ("ch_names", "sfreq", "tmin", "tmax", "baseline", "start", "n_times", "applied")  # of the preprocessors
+# What the preprocessors of people have in common, in words; each has a whitening of their own.
+ALIKE = {
+    "ch_names": "channels",
+    "sfreq": "a rate in Hz",
+    "tmin": "an epoch that begins (s)",
+    "tmax": "an epoch that ends (s)",
+    "baseline": "a baseline",
+    "start": "a first sample (s)",
+    "n_times": "a number of samples",
+    "applied": "steps applied before",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +114,7 @@ def pool(people: Sequence[Epochs], *, average: bool) -> People:
     if len(people) == 1:
         return People(parts=parts, singles=singles, preprocessor=first, spatial={})
     for epochs in people[1:]:
-        for name in SHARED:
+        for name in ALIKE:
             found, expected = getattr(epochs.preprocessor, name), getattr(first, name)
             if found != expected:
                 raise ConfigError(

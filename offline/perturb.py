@@ -15,7 +15,7 @@ from necomimi.console import console, output, progress
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.report import require_folders
 
-from .evaluate import parse_repetitions
+from .evaluate import parse_repetition
 
 if TYPE_CHECKING:
     import numpy as np
@@ -280,9 +280,7 @@ def command(
     from .perturbation import choose_channels
     from .sweep_tables import write_rows
 
-    wanted = None if repetitions is None else parse_repetitions(repetitions)
-    if wanted is not None and len(wanted) != 1:
-        raise ConfigError(f"--repetitions {repetitions!r}", "one number, or all")
+    wanted = None if repetitions is None else parse_repetition(repetitions)
     if generator is not None and report is None:
         raise ConfigError("--generator without --report", "a report to show the pictures in: --report FILE.html")
     require_folders(csv, report)
@@ -291,8 +289,8 @@ def command(
         if not case.person.known:
             logger.warning("%s: %s", case.name, case.person.words)
     chosen = choose_channels(cases[0].decoder.preprocessor.ch_names, channels, region)
-    usual = None if any(cases[0].part.pictures) else 1
-    averaged = wanted[0] if wanted else usual
+    if repetitions is None and not any(cases[0].part.pictures):
+        wanted = 1
     pictures = None
     if generator is not None:
         from necomimi.generators import build_generator
@@ -302,9 +300,7 @@ def command(
 
         painter = build_generator(generator, device, model=model, clip_norm=cases[0].decoder.clip_norm)
         pictures = BeforeAndAfter(painter, [case.decoder for case in cases], searched(cases[0].decoder))
-    result = perturb(
-        cases, chosen, repetitions=averaged, n_seeds=seeds, each=each, features=features, pictures=pictures
-    )
+    result = perturb(cases, chosen, repetitions=wanted, n_seeds=seeds, each=each, features=features, pictures=pictures)
     if csv is not None:
         write_rows(result["rows"], result["means"], csv)
     if report is not None:

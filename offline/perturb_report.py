@@ -15,7 +15,7 @@ from necomimi.report import Report
 from .map_report import add_channels
 from .perturbation import FIGURES
 from .reconstruct_report import draw_grid
-from .tables import TRANSDUCTIVE_EPOCHS
+from .tables import TRANSDUCTIVE_EPOCHS, p_value, rate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +74,7 @@ def tabulate_parts(result: Mapping[str, Any], n_channels: int = N_SHOWN) -> Tabl
     channels.sort(key=lambda row: -row["loss_two_way"])
     for kind in ([row for row in rows if row["kind"] == "region"], channels[:n_channels]):
         for row in kind:
-            cells = [cell for figure in figures for cell in (_points(row, figure), _p(row[f"loss_{figure}_p"]))]
+            cells = [cell for figure in figures for cell in (_points(row, figure), p_value(row[f"loss_{figure}_p"]))]
             table.add_row(row["name"], str(len(row["channels"])), *cells)
         table.add_section()
     return table
@@ -199,7 +199,8 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 def _shown(result: Mapping[str, Any]) -> Sequence[Row]:
     """Return the means over people; the rows of one person alone."""
-    return result["means"] or result["rows"]
+    rows: Sequence[Row] = result["means"] or result["rows"]
+    return rows
 
 
 def _sources(result: Mapping[str, Any]) -> list[str]:
@@ -219,13 +220,9 @@ def _test_words(result: Mapping[str, Any]) -> str:
 
 def _people_cells(before: Row, after: Row, figures: Sequence[str]) -> list[str]:
     """Return the cells of one person, or of the mean."""
-    cells = []
-    for row in (before, after):
-        low, high = row["top1_interval"]
-        cells.append(f"{row['top1']:.1%} ({100 * low:.1f}-{100 * high:.1f})")
-    cells.append(_p(after["loss_top1_p"]))
+    cells = [rate(before, "top1"), rate(after, "top1"), p_value(after["loss_top1_p"])]
     for figure in figures[1:]:
-        cells += [f"{100 * before[figure]:.1f} → {after[figure]:.1%}", _p(after[f"loss_{figure}_p"])]
+        cells += [f"{100 * before[figure]:.1f} → {after[figure]:.1%}", p_value(after[f"loss_{figure}_p"])]
     return [*cells, f"{after['cosine']:.2f}"]
 
 
@@ -233,10 +230,3 @@ def _points(row: Row, figure: str) -> str:
     """Return a loss with its interval, in points."""
     low, high = row[f"loss_{figure}_interval"]
     return f"{100 * row[f'loss_{figure}']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _p(value: float | None) -> str:
-    """Return a p value, nothing where the test is not defined."""
-    if value is None:
-        return ""
-    return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0")

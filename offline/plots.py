@@ -233,22 +233,22 @@ def topography(values: Mapping[str, float], label: str) -> Figure:
         )
     points, heights = np.array(list(places.values())), np.array([values[name] for name in places])
     largest = float(np.abs(heights).max()) or 1.0
-    reach = max(1.0, np.hypot(*points.T).max()) + 0.05
-    grid = np.linspace(-reach, reach, GRID)
+    radius = max(1.0, np.hypot(*points.T).max()) + 0.05
+    grid = np.linspace(-radius, radius, GRID)
     right, front = np.meshgrid(grid, grid)
     pixels = np.column_stack([right.ravel(), front.ravel()])
     # Beyond the outermost channels a spline runs away: a ring holds it to the value of the nearest channel.
     turn = np.linspace(0, 2 * np.pi, N_RING, endpoint=False)
-    ring = (reach + RING) * np.column_stack([np.sin(turn), np.cos(turn)])
+    ring = (radius + RING) * np.column_stack([np.sin(turn), np.cos(turn)])
     held = heights[np.argmin(np.linalg.norm(ring[:, None] - points, axis=2), axis=1)]
     spline = RBFInterpolator(np.vstack([points, ring]), np.append(heights, held), kernel="thin_plate_spline")
     nearest = np.min(np.linalg.norm(pixels[:, None] - points, axis=2), axis=1)
-    inside = np.minimum(reach - np.hypot(*pixels.T), REACH + _spacing(points) - nearest)
+    inside = np.minimum(radius - np.hypot(*pixels.T), REACH + _spacing(points) - nearest)
     field = (spline(pixels) / largest).clip(-1, 1) * (inside / FADE).clip(0, 1)
 
     figure = empty(3.4, 4.4)
     axes, scale = figure.subplots(1, 2, width_ratios=(1, 0.05))
-    extent = (-reach, reach, -reach, reach)
+    extent = (-radius, radius, -radius, radius)
     axes.imshow(tint(field.reshape(GRID, GRID)), origin="lower", extent=extent, interpolation="bilinear")
     around = np.linspace(0, 2 * np.pi, 121)
     axes.plot(np.sin(around), np.cos(around), color=INK, lw=1)
@@ -256,8 +256,8 @@ def topography(values: Mapping[str, float], label: str) -> Figure:
     for side in (-1, 1):
         axes.plot(side * np.array([0.985, 1.06, 1.06, 0.985]), [0.17, 0.13, -0.13, -0.17], color=INK, lw=1)
     axes.plot(*points.T, color=INK, ls="", marker="o", ms=1.8, alpha=0.7)
-    axes.set_xlim(-reach - 0.05, reach + 0.05)
-    axes.set_ylim(-reach - 0.05, reach + 0.12)
+    axes.set_xlim(-radius - 0.05, radius + 0.05)
+    axes.set_ylim(-radius - 0.05, radius + 0.12)
     axes.set_aspect("equal")
     axes.set_axis_off()
     lowest, highest = min(float(heights.min()), 0.0), max(float(heights.max()), 0.0)

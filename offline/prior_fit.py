@@ -171,7 +171,7 @@ def _learn(
     warm = max(1, min(500, total // 5))
 
     def rate(update: int) -> float:
-        return min((update + 1) / warm, 0.5 * (1 + np.cos(np.pi * max(0, update - warm) / max(1, total - warm))))
+        return min((update + 1) / warm, 0.5 * (1 + float(np.cos(np.pi * max(0, update - warm) / max(1, total - warm)))))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     mean = {name: weight.detach().clone() for name, weight in network.named_parameters()}

@@ -15,7 +15,7 @@ import re
 import warnings
 from pathlib import Path
 from statistics import mode
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -174,7 +174,7 @@ def published_scale(encoder: Encoder) -> float:
         From `published_encoder`.
     """
     last = {key: value.detach().double() for key, value in encoder.named_parameters() if key.startswith("proj_eeg.2.")}
-    length = sum(float(value.square().sum()) for value in last.values()) ** 0.5
+    length: float = sum(float(value.square().sum()) for value in last.values()) ** 0.5
     return float(encoder.logit_scale.detach()) * length
 
 
@@ -206,7 +206,7 @@ def _without_unused(state: dict[str, Tensor], encoder: Encoder, source: Path) ->
 
 def _check_position_code(found: Tensor, encoder: Encoder, source: Path) -> None:
     """Raise where a stored position code is not the one that we compute; it may go on after the epoch's end."""
-    ours = cast(Tensor, encoder.get_buffer(POSITION_CODE))[:, 0]  # (n_times, n_chans)
+    ours = encoder.get_buffer(POSITION_CODE)[:, 0]  # (n_times, n_chans)
     n_times, n_chans = ours.shape
     table = found
     while table.ndim > 2 and 1 in table.shape[:-1]:  # a batch axis, before or after that of time

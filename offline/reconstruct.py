@@ -15,7 +15,7 @@ from necomimi.console import console, output, progress
 from necomimi.errors import ConfigError
 from necomimi.report import require_folders
 
-from .evaluate import parse_repetitions
+from .evaluate import parse_repetition
 
 if TYPE_CHECKING:
     import numpy as np
@@ -251,16 +251,14 @@ def command(
 
     Example: necomimi reconstruct decoder epochs --pictures image_set/test_images --out painted --report painted.html
     """
-    wanted = parse_repetitions(repetitions)
-    if len(wanted) != 1:
-        raise ConfigError(f"--repetitions {repetitions!r}", "one number, or all")
+    wanted = parse_repetition(repetitions)
     if form is not None and out is None:
         raise ConfigError("--form without --out", "a folder for the pictures that the form asks about")
     require_folders(out, csv, report, form)
     result, grid = reconstruct(
         decoder, epochs,
         generator=generator, model=model, steps=steps, gallery=gallery, pictures=pictures, split=split,
-        repetitions=wanted[0], seeds=seeds, limit=limit,
+        repetitions=wanted, seeds=seeds, limit=limit,
         networks=None if networks is None else [name.strip() for name in networks.split(",")], weights=weights,
         judge=judge, tags=tags, form=form, out=out, device=device,
     )  # fmt: skip
@@ -282,6 +280,6 @@ def command(
         console.print(f"skipped: {name}: {why}", soft_wrap=True)
     if result["cat_skipped"]:
         console.print(f"no CAT score: {result['cat_skipped']}", soft_wrap=True)
-    for path in (out, form, report):
+    for path in (out, form, csv, report):
         if path is not None:
             console.print(f"written: {path}")

@@ -15,7 +15,7 @@ from rich.table import Table
 from necomimi.drawing import ACCENT, FONT, INK, MUTED, dress, empty, explain, name_rows, percent, reach
 from necomimi.report import Report
 
-from .tables import TRANSDUCTIVE_EPOCHS
+from .tables import TRANSDUCTIVE_EPOCHS, p_value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,8 +149,7 @@ def _tabulate_stages(result: Mapping[str, Any]) -> Table | None:
         table.add_column(name, justify="right")
     for row in result["differences"]:
         low, high = row["value_interval"]
-        p = "<.001" if row["p"] < 0.001 else f"{row['p']:.3f}".lstrip("0")
-        table.add_row(row["label"], f"{row['value']:+.3f} ({low:+.3f} to {high:+.3f})", p)
+        table.add_row(row["label"], f"{row['value']:+.3f} ({low:+.3f} to {high:+.3f})", p_value(row["p"]))
     return table
 
 

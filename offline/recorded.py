@@ -51,7 +51,7 @@ def preprocess_recording(
         Seconds in the recording: events from here on are the test set. An epoch that touches both sides belongs to
         neither.
     gallery : Gallery, optional
-        What the events name: a file, its stem, or a label. Events that name none of its items are left out.
+        What the events name: a file, its stem, a label, or a marker. Events that name none of its items are left out.
     bads : sequence of str
         Channels to interpolate from the others.
     like : Preprocessor, optional
@@ -141,7 +141,8 @@ def _of_gallery(recording: Recording, gallery: Gallery) -> tuple[tuple[int, str]
             f"none of the {len(recording.events)} events names an item of the gallery, such as "
             f"{recording.events[0][1]!r}",
             f"names such as {gallery.files[0] or gallery.labels[0]!r}, their stems or their labels",
-            "give the gallery of the pictures that were shown: necomimi embed PICTURES OUT",
+            "give the gallery of the pictures that were shown, and what codes mean: "
+            "necomimi embed PICTURES OUT --markers TABLE",
         )
     if len(events) < len(recording.events):
         logger.info("%d events name no item of the gallery", len(recording.events) - len(events))

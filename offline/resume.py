@@ -47,7 +47,8 @@ class RunFile:
             return None
         try:
             kept = torch.load(self.path, map_location="cpu", weights_only=True)
-            key, state = kept["key"], kept["state"]
+            key: str = kept["key"]
+            state: dict[str, Any] = kept["state"]
         except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
             what = " ".join(str(error).split())[:100] or type(error).__name__
             logger.warning("%s cannot be read, so training starts afresh: %s", self.path, what)

@@ -95,7 +95,8 @@ def kway_table(n: int, k: int, top: int = 1) -> NDArray[np.float64]:
 
     if not 1 <= k <= n:
         raise ValueError(f"{k}-way choice among {n} candidates")
-    return hypergeom.cdf(top - 1, n - 1, np.arange(n), k - 1)
+    chances: NDArray[np.float64] = hypergeom.cdf(top - 1, n - 1, np.arange(n), k - 1)
+    return chances
 
 
 def expectation(

@@ -92,7 +92,7 @@ class SimulationSettings(Settings):
 
 _COUNTS = ("concepts", "test_concepts", "pictures", "repetitions", "test_repetitions", "sessions", "snr")
 PRESETS: dict[str, SimulationSettings] = {
-    name: SimulationSettings(**dict(zip(_COUNTS, values, strict=True)))  # type: ignore[arg-type]
+    name: SimulationSettings.model_validate(dict(zip(_COUNTS, values, strict=True)))
     for name, values in {
         "full": (480, 200, 10, 4, 80, 4, 1.0),
         "small": (100, 50, 2, 2, 4, 2, 2.0),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from . import tables
+from .table_files import write_table
 
 __all__ = [
     "tabulate_differences",
@@ -53,8 +53,8 @@ def tabulate_subjects(summary: dict[str, Any]) -> Table:
                 what = [row["encoder"], row["subject"], str(row["n_seeds"]), _spread(row, "top1")]
                 table.add_row(*what, *([_spread(row, "top5")] if with_top5 else []), *_facts(row))
         if len(summary["subjects"]) > 1:
-            what = [mean["encoder"], f"mean of {mean['n_subjects']}", "", _rate(mean, "top1")]
-            table.add_row(*what, *([_rate(mean, "top5")] if with_top5 else []), *_facts(mean), style="bold")
+            what = [mean["encoder"], f"mean of {mean['n_subjects']}", "", tables.rate(mean, "top1")]
+            table.add_row(*what, *([tables.rate(mean, "top5")] if with_top5 else []), *_facts(mean), style="bold")
             table.add_section()
     table.add_section()
     chance = [f"{first['chance_top1']:.1%}", *([f"{first['chance_top5']:.1%}"] if with_top5 else [])]
@@ -95,7 +95,7 @@ def tabulate_differences(summary: dict[str, Any]) -> Table | None:
             interval, p = row[f"{name}_interval"], row[f"{name}_p"]
             cell = "" if row[name] is None else f"{100 * row[name]:+.1f}"
             cells.append(cell + (f" ({100 * interval[0]:+.1f} to {100 * interval[1]:+.1f})" if interval else ""))
-            cells.append("" if p is None else f"{p:.3f}")
+            cells.append(tables.p_value(p))
         table.add_row(" - ".join(row["encoders"]), str(row["n_subjects"]), *cells)
     return table
 
@@ -124,6 +124,11 @@ def write_rows(rows: Sequence[Row], means: Sequence[Row], path: Path) -> None:
         Means of rows over subjects, which get "mean" for a subject.
     path : Path
         Replaced where it exists.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be written.
     """
     lines = []
     for row in [*rows, *({**mean, "subject": "mean"} for mean in means)]:
@@ -136,10 +141,7 @@ def write_rows(rows: Sequence[Row], means: Sequence[Row], path: Path) -> None:
         line |= {f"top1_{k}_way": value for k, value in row.get("k_way", {}).items()}
         lines.append(line)
     columns = dict.fromkeys(key for line in lines for key in line)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    write_table(path, list(columns), ([line.get(column) for column in columns] for line in lines))
 
 
 def _last(rows: Sequence[Row]) -> list[Row]:
@@ -161,9 +163,3 @@ def _spread(row: Row, name: str) -> str:
     """Return a rate with its standard deviation."""
     deviation = row[f"{name}_sd"]
     return f"{row[name]:.1%}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
-
-
-def _rate(row: Row, name: str) -> str:
-    """Return a rate with its interval."""
-    interval = row[f"{name}_interval"]
-    return f"{row[name]:.1%}" + (f" ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})" if interval else "")

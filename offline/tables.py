@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -10,6 +10,8 @@ from rich.table import Table
 __all__ = [
     "caption",
     "early_rows",
+    "p_value",
+    "rate",
     "tables_of",
     "tabulate",
     "tabulate_confusion",
@@ -203,6 +205,28 @@ def tabulate_published(published: dict[str, Any], note: str = "") -> Table:
     return table
 
 
+def rate(row: Mapping[str, Any], name: str) -> str:
+    """Return a rate and its interval, "12.3% (10.1-14.5)"; without what the row does not know.
+
+    Parameters
+    ----------
+    row : mapping
+        Holds `name`, 0 to 1 or None, and ``NAME_interval``, (low, high) or None.
+    name : str
+    """
+    interval = row[f"{name}_interval"]
+    if row[name] is None:
+        return ""
+    return f"{row[name]:.1%}" + (f" ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})" if interval else "")
+
+
+def p_value(value: float | None) -> str:
+    """Return a p value in three decimals, nothing where the test is not defined."""
+    if value is None:
+        return ""
+    return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+
 def _what(row: Row) -> list[Column]:
     """Return the column that tells rows apart, where there is one."""
     if "until" in row:
@@ -217,10 +241,5 @@ def _text(name: str) -> Callable[[Row], str]:
 
 
 def _rate(name: str) -> Callable[[Row], str]:
-    """Return a cell that shows a rate with its interval, and nothing where there is no rate."""
-
-    def cell(row: Row) -> str:
-        low, high = row[f"{name}_interval"]
-        return "" if row[name] is None else f"{row[name]:.1%} ({100 * low:.1f}-{100 * high:.1f})"
-
-    return cell
+    """Return a cell that shows a rate with its interval."""
+    return lambda row: rate(row, name)

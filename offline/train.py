@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from necomimi.checkpoint import check_overwritable
 from necomimi.config import load_settings
 from necomimi.console import console, progress
 from necomimi.epochs import Epochs
@@ -31,7 +32,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-
 
 app.command("prior")(prior)
 app.command("generator")(generator)
@@ -169,6 +169,7 @@ def encoder(
     if len(paths) < 2:
         raise ConfigError(f"only {paths[0]} is given", "EPOCHS... DECODER: at least two directories")
     *sources, decoder = paths
+    check_overwritable(decoder, "decoder")  # before hours of work
     settings = load_settings(
         TrainSettings,
         config,

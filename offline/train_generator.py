@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress as Bar
 
+from necomimi.checkpoint import check_overwritable
 from necomimi.console import progress
 from necomimi.device import choose_device
 from necomimi.embedded_generator import EmbeddedGenerator, GeneratorWeights
@@ -54,7 +55,7 @@ def train_generator(out: Path, settings: GeneratorSettings) -> dict[str, Any]:
     NecomimiError
         A package of the extra ``demo`` is missing.
     """
-    GeneratorWeights.check_overwritable(out)
+    check_overwritable(out, "generator")
     folder = out.with_name(f"{out.name}.training")
     device = choose_device(settings.device)
     with progress() as bar:

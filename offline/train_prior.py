@@ -18,11 +18,11 @@ from necomimi.epochs import Epochs
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gallery import Gallery
 from necomimi.intervals import bootstrap_interval
-from necomimi.spaces import SHARP, Space
 
 from .averaging import average_groups, group_repetitions
 from .matching import match_person
 from .scoring import expectation, interval_of, ranks
+from .tables import rate
 from .targets import find_targets
 
 if TYPE_CHECKING:
@@ -145,10 +145,7 @@ def _tabulate(stages: dict[str, dict[str, Any]], title: str) -> Table:
     for name in ("stage", "top-1", "two-way", "cosine with the truth", "with each other"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for name, row in stages.items():
-        rates = [
-            f"{row[key]:.1%} [{row[f'{key}_interval'][0]:.1%}, {row[f'{key}_interval'][1]:.1%}]"
-            for key in ("top1", "two_way")
-        ]
+        rates = [rate(row, key) for key in ("top1", "two_way")]
         table.add_row(name, *rates, f"{row['cosine']:.3f}", f"{row['pairwise']:.3f}")
     table.add_section()
     table.add_row("chance", f"{row['chance_top1']:.1%}", f"{row['chance_two_way']:.1%}", "", "")
@@ -190,6 +187,7 @@ def prior(
     from necomimi.device import choose_device
 
     from .prior_fit import PriorData, PriorSettings, cross_fit, fit_prior, n_folds, n_updates
+    from .reconstruction import sharp_space
 
     settings = load_settings(
         PriorSettings,
@@ -213,7 +211,7 @@ def prior(
         images=images.embeddings[known],
         sources=sources.embeddings[known],
         source_space=model.space,
-        space=str(replace(Space.parse(images.space), levels=SHARP)),
+        space=sharp_space(images),
     )
     n_fits = 1 + n_folds(settings.prior, held.concepts)
     pairs = held

@@ -83,7 +83,8 @@ def correct_hubs(similarities: NDArray[Any]) -> NDArray[np.float64]:
     """
     scores = np.asarray(similarities, dtype=np.float64)
     nearest = np.sort(scores, axis=0)[-N_NEIGHBOURS:]
-    return 2 * scores - nearest.mean(axis=0)
+    corrected: NDArray[np.float64] = 2 * scores - nearest.mean(axis=0)
+    return corrected
 
 
 def rewhiten(data: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,7 +118,8 @@ def _covariance(data: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[n
     """Return the mean Ledoit-Wolf covariance over channels of some epochs, reading a mapped array in blocks."""
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
     sums = [ledoit_wolf(data[block]).sum(axis=0) for block in blocks]
-    return np.sum(sums, axis=0) / len(rows)
+    mean: NDArray[np.float64] = np.sum(sums, axis=0) / len(rows)
+    return mean
 
 
 def judge_as_a_set(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import nn
 
 from necomimi.device import choose_device
 from necomimi.embedders import build_embedder
-from necomimi.errors import CheckpointError, NecomimiError
+from necomimi.errors import CheckpointError, NecomimiError, missing_package
 from necomimi.open_clip_networks import load_open_clip
 from necomimi.picture_metrics import resize
 
@@ -113,7 +114,7 @@ def _load(name: str, folder: Path | None, device: torch.device) -> Callable[[NDA
     try:
         network, prepare = _BUILDERS[name](path)
     except ImportError as error:
-        raise NecomimiError("it needs torchvision", remedy='pip install "necomimi[clip]"') from error
+        raise missing_package("it", error, "clip") from error
     network = network.eval().requires_grad_(False).to(device)
 
     def features(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -188,18 +189,19 @@ class _OtherPooling(nn.Module):
     Parameters
     ----------
     block : nn.Module
+        Of torchvision.
     pool : nn.Module
     """
 
-    def __init__(self, block: nn.Module, pool: nn.Module) -> None:
+    def __init__(self, block: Any, pool: nn.Module) -> None:
         super().__init__()
         self.block = block
         self.pool = pool
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return all branches side by side: (n, channels, height, width)."""
-        *branches, _ = self.block._forward(values)  # type: ignore[operator]
-        return torch.cat([*branches, self.block.branch_pool(self.pool(values))], 1)  # type: ignore[operator]
+        *branches, _ = self.block._forward(values)
+        return torch.cat([*branches, self.block.branch_pool(self.pool(values))], 1)
 
 
 def _alexnet(n_layers: int, path: Path) -> tuple[nn.Module, _Prepare]:

@@ -8,7 +8,6 @@ import math
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,7 +21,7 @@ import psutil
 from necomimi.console import console
 from necomimi.feed import Subscriber
 from necomimi.lsl import local_clock, write_loopback_config
-from necomimi.programs import ProgramError, Programs
+from necomimi.programs import ProgramError, Programs, free_port
 from necomimi.records import GeneratedImage, Refusal, Retrieval, Status
 
 from .bench_setup import LSL_CONFIG, Measurement, Settings, machine, random_decoder
@@ -33,7 +32,6 @@ __all__ = [
     "FIGURES",
     "START_S",
     "amplifier_count",
-    "free_address",
     "measure",
     "ratios",
     "session",
@@ -45,13 +43,6 @@ FIGURES = ("sample_age_ms", "epoch_ready_ms", "decision_ms")
 START_S = 60.0  # for a system to find its streams and be ready
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ANSWER_S = 10.0  # from the amplifier's end to the last answer
-
-
-def free_address() -> str:
-    """Return a feed address on a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 @contextmanager
@@ -153,7 +144,7 @@ def _measure_necomimi(settings: Settings, folder: Path, is_painting: bool = Fals
     """
     console.print(f"necomimi{f' painting, {settings.generator}' if is_painting else ''}: {settings.seconds} s")
     name = "painting" if is_painting else "necomimi"
-    feed, log = free_address(), folder / f"{name}.jsonl"
+    feed, log = f"tcp://127.0.0.1:{free_port()}", folder / f"{name}.jsonl"
     options = ["--generator", settings.generator] if is_painting else []
     options += ["--model", settings.model] if is_painting and settings.model is not None else []
     waits_for_packet = 1e3 * (settings.due_s - settings.last_s)

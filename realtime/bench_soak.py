@@ -16,10 +16,10 @@ import psutil
 from necomimi.console import progress
 from necomimi.feed import Subscriber
 from necomimi.lsl import local_clock
-from necomimi.programs import Programs
+from necomimi.programs import Programs, free_port
 from necomimi.records import Refusal, Retrieval, Status
 
-from .bench_live import ANSWER_S, START_S, amplifier_count, free_address, session, workplace
+from .bench_live import ANSWER_S, START_S, amplifier_count, session, workplace
 from .bench_setup import Settings, machine, random_decoder
 from .latency import quantiles
 
@@ -178,7 +178,7 @@ def soak(settings: Settings) -> Soak:
 
 def _watch(settings: Settings, folder: Path, programs: Programs, result: Soak) -> Path:
     """Follow the run to its end; return the decision log."""
-    feed, log = free_address(), folder / "decisions.jsonl"
+    feed, log = f"tcp://127.0.0.1:{free_port()}", folder / "decisions.jsonl"
     first: list[float] = []
     last: deque[tuple[float, float]] = deque()  # (when, milliseconds) of the last minute's decisions
     amplifier = programs.start("amplifier", "replay", settings.amplifier, "--chunk", settings.chunk, "--wait", START_S)
@@ -225,4 +225,5 @@ def _watch(settings: Settings, folder: Path, programs: Programs, result: Soak) -
 def _cpu_seconds(process: psutil.Process) -> float:
     """Return the CPU time of a process so far."""
     times = process.cpu_times()
-    return times.user + times.system
+    seconds: float = times.user + times.system
+    return seconds

@@ -230,7 +230,7 @@ def command(
     try:
         source.open(timeout, stopping.is_set)
         if record is not None:
-            recorder = Recorder(record, [*source.streams, *outlets.streams])
+            recorder = Recorder(record, [*source.streams, *outlets.streams], task="decode")
             recorder.start(RECORDER_TIMEOUT_S, stopping.is_set)
             console.print(f"recording to {recorder.path}")
     except NecomimiError:

@@ -27,7 +27,8 @@ MAX_AHEAD_S = 60.0  # a marker further in the future than this points at no data
 
 def last_sample_time(epoch: Epoch) -> float:
     """Return when the last sample of an epoch was taken, in seconds on the local clock."""
-    return epoch.event.onset + (epoch.tmin + (epoch.data.shape[1] - 1) / epoch.sfreq) / epoch.info.speed
+    n_times: int = epoch.data.shape[1]
+    return epoch.event.onset + (epoch.tmin + (n_times - 1) / epoch.sfreq) / epoch.info.speed
 
 
 @dataclass(slots=True)

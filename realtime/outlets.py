@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,9 @@ from necomimi.feed import Publisher, Record
 from necomimi.lsl import MarkerOutlet, SimilarityOutlet, local_clock
 from necomimi.records import Embedding, GeneratedImage, Refusal, Retrieval, StreamInfo
 
-__all__ = ["DECISIONS_SOURCE_ID", "SIMILARITIES_SOURCE_ID", "Outlets", "to_json"]
+from .decision_log import DecisionLog
 
-logger = logging.getLogger(__name__)
+__all__ = ["DECISIONS_SOURCE_ID", "SIMILARITIES_SOURCE_ID", "Outlets", "to_json"]
 
 DECISIONS_SOURCE_ID = "necomimi-decisions"
 SIMILARITIES_SOURCE_ID = "necomimi-similarities"
@@ -80,9 +79,8 @@ class Outlets:
     feed : str
         ZeroMQ address on 127.0.0.1; with keys, any.
     log : Path or None
-        JSON Lines file, one verdict or picture a line, written through at each line; an existing file is continued.
-        When it cannot be written any more (a full disk), this is told once, and the decisions go on through the other
-        doors.
+        JSON Lines file, one verdict or picture a line: a `DecisionLog`. While it cannot be written (a full disk), the
+        decisions go on through the other doors.
     source_id : str
         The EEG stream's, so that the LSL outlets keep their identity across restarts.
     log_embeddings : bool
@@ -98,8 +96,6 @@ class Outlets:
     ----------
     address : str
         Where the feed is, its port included.
-    warning : str
-        Why the log is no longer written, in words; "" while it is.
 
     Raises
     ------
@@ -124,36 +120,38 @@ class Outlets:
         self._log_embeddings = log_embeddings
         self._publisher = Publisher(feed, keys=keys)
         self.address = self._publisher.address
-        self.warning = ""
-        self._log: TextIO | None = None
-        self._log_path = log
-        if log is not None:
-            try:
-                log.parent.mkdir(parents=True, exist_ok=True)
-                self._log = log.open("a", encoding="utf-8")
-            except OSError as error:
-                self._publisher.close()
-                raise ConfigError(f"--log {log} cannot be written: {error.strerror}", "a writable file") from error
+        try:
+            self._log = None if log is None else DecisionLog(log)
+        except ConfigError:
+            self._publisher.close()
+            raise
         self._decisions = MarkerOutlet(DECISIONS_SOURCE_ID, f"{DECISIONS_SOURCE_ID}-{source_id}")
         self._similarities = None
         if classes:
             self._similarities = SimilarityOutlet(
                 SIMILARITIES_SOURCE_ID, f"{SIMILARITIES_SOURCE_ID}-{source_id}", classes, SIMILARITIES_MEANING
             )
-        self._write(
-            {
-                "type": "run",
-                "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "clock": local_clock(),
-                "version": __version__,
-                "source_id": source_id,
-                "feed": self.address,
-                **(run or {}),
-            }
-        )
-        if self.warning:
-            self._publisher.close()
-            raise ConfigError(self.warning, "room for the log", "--log FILE on another disk")
+        if self._log is not None:
+            self._log.write(
+                {
+                    "type": "run",
+                    "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    "clock": local_clock(),
+                    "version": __version__,
+                    "source_id": source_id,
+                    "feed": self.address,
+                    **(run or {}),
+                }
+            )
+            if self._log.warning:
+                self._publisher.close()
+                self._log.close()
+                raise ConfigError(self._log.warning, "room for the log", "--log FILE on another disk")
+
+    @property
+    def warning(self) -> str:
+        """Why the log is not written, in words; "" while it is."""
+        return "" if self._log is None else self._log.warning
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
@@ -193,39 +191,19 @@ class Outlets:
             if embedding is not None:
                 self._publisher.send(embedding)
             if self._log is not None:
-                self._write(to_json(verdict, embedding) if self._log_embeddings else entry)
+                self._log.write(to_json(verdict, embedding) if self._log_embeddings else entry)
 
     def show(self, picture: GeneratedImage) -> None:
         """Send a picture on the feed, and write a line of it, without its pixels, into the log."""
         with self._lock:
             self._publisher.send(picture)
-            self._write(to_json(picture))
-
-    def _write(self, entry: Mapping[str, Any]) -> None:
-        """Write a line of the log, as long as that is possible."""
-        if self._log is None:
-            return
-        try:
-            self._log.write(json.dumps(entry, ensure_ascii=False, separators=COMPACT) + "\n")
-            self._log.flush()
-        except OSError as error:
-            self.warning = f"the log {self._log_path} is no longer written: {error.strerror}"
-            logger.error("%s; decisions go on without it", self.warning)
-            self._close_log()
-
-    def _close_log(self) -> None:
-        """Close the log, whatever becomes of what is still unwritten."""
-        assert self._log is not None
-        try:
-            self._log.close()
-        except OSError as error:
-            logger.debug("closing the log: %s", error)
-        self._log = None
+            if self._log is not None:
+                self._log.write(to_json(picture))
 
     def close(self, summary: Mapping[str, Any]) -> None:
         """Write the summary as the log's last line, and close."""
         with self._lock:
-            self._write({"type": "summary", **summary})
             if self._log is not None:
-                self._close_log()
+                self._log.write({"type": "summary", **summary})
+                self._log.close()
             self._publisher.close()

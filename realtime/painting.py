@@ -297,10 +297,12 @@ def load_painter(
     Parameters
     ----------
     decoder : Decoder
-    name, device, model, steps
+    name, device, model
         As `necomimi.generators.build_generator` takes them.
     stage : {"one", "two", "both"}, optional
         As `Painter` takes it.
+    steps
+        As `necomimi.generators.build_generator` takes them.
 
     Raises
     ------

@@ -24,6 +24,7 @@ from necomimi.markers import is_control
 from necomimi.records import Chunk, Epoch, Event, Refusal, SourceState, Status
 
 from .alarms import Alarms
+from .amplitude import AmplitudeWatch
 from .answering import Answer, Answerer
 from .collecting import ChunkCollector
 from .epoching import Epocher, last_sample_time
@@ -101,10 +102,12 @@ class Pipeline:
         speed = source.info.speed
         self.slider = Slider(every, (self.epocher.tmax - self.epocher.tmin) / speed) if every is not None else None
         self._alarms = Alarms(notices)
+        self._amplitude = AmplitudeWatch()
         self._collector = ChunkCollector()
         self._waiting: queue.SimpleQueue[_Ready | None] = queue.SimpleQueue()  # bounded by `_enqueue`
         self._lock = threading.Lock()
         self._n_events = 0
+        self._unanswered: dict[int, Event] = {}  # by code
         self._n_retrievals = 0
         self._refusals: Counter[str] = Counter()
         self._n_samples = 0
@@ -137,6 +140,8 @@ class Pipeline:
             self.painter.stop()
         for refusal in self.epocher.flush("the run ended before its data came"):
             self._refuse(refusal)
+        for event in list(self._unanswered.values()):  # a thread has failed
+            self._refuse(Refusal(event=event, reason="incomplete", detail="the run broke off before its answer"))
         return self.status()
 
     @property
@@ -165,7 +170,7 @@ class Pipeline:
                 n_events=self._n_events,
                 n_retrievals=self._n_retrievals,
                 n_refusals=n_refusals,
-                n_pending=self._n_events - self._n_retrievals - n_refusals,
+                n_pending=len(self._unanswered),
                 refusals=refusals,
                 lag_s=max(0.0, lag) if np.isfinite(lag) else 0.0,
                 latency_ms=latency_ms,
@@ -181,7 +186,7 @@ class Pipeline:
                     *self._alarms.warnings,
                     *self.source.warnings,
                     *self.source.info.warnings,
-                    *filter(None, (self.outlets.warning, painter.warning if painter is not None else "")),
+                    *filter(None, (self._amplitude.warning, self.outlets.warning, painter.warning if painter else "")),
                 ),
             )
 
@@ -189,10 +194,10 @@ class Pipeline:
         """Publish the status at a change of state."""
         self.outlets.publish(self.status())
 
-    def _guard(self, run: object) -> None:
+    def _guard(self, run: Callable[[], None]) -> None:
         """Run a thread's function; a fault in it ends the run and is told."""
         try:
-            run()  # type: ignore[operator]
+            run()
         except BaseException as error:
             self.failure = error
             self._stopping.set()
@@ -201,6 +206,12 @@ class Pipeline:
     # -- acquisition thread --------------------------------------------------------------------------------------
 
     def _acquire(self) -> None:
+        try:
+            self._pull_and_cut()
+        finally:
+            self._waiting.put(None)  # the decoding thread waits for nothing more
+
+    def _pull_and_cut(self) -> None:
         next_status = time.monotonic()
         while not self._stopping.is_set():
             pulled = self.source.pull(PULL_TIMEOUT_S)
@@ -217,6 +228,7 @@ class Pipeline:
             if pulled.chunk is not None:
                 self.latency.add({"sample_age": 1e3 * age})
                 self._alarms.watch_age(age)
+                self._amplitude.add(pulled.chunk)
                 collected = self._collector.add(pulled.chunk)
                 if collected is not None:
                     self.outlets.publish(collected)
@@ -226,7 +238,6 @@ class Pipeline:
                 self._cpu_percent = self.load.percent()
                 self._alarms.ask()
                 self.outlets.publish(self.status())
-        self._waiting.put(None)
 
     def _take_chunk(self, chunk: Chunk, cause: Cause) -> None:
         if chunk.info.sfreq != self.epocher.info.sfreq or chunk.info.applied != self.epocher.info.applied:
@@ -242,7 +253,8 @@ class Pipeline:
         """Return whether a marker announces something of player or presenter, rather than a stimulus."""
         if not is_control(label):
             return False
-        logger.info("marker %r at %.3f s", label, onset)
+        if label:
+            logger.info("marker %r at %.3f s", label, onset)
         return True
 
     def _slide(self, slider: Slider) -> list[Event]:
@@ -255,6 +267,7 @@ class Pipeline:
         with self._lock:
             event = Event(onset=onset, label=label, code=self._n_events)
             self._n_events += 1
+            self._unanswered[event.code] = event
         for refusal in self.epocher.add_event(event):
             self._enqueue(refusal)
         return event
@@ -315,6 +328,7 @@ class Pipeline:
             self.latency.add(latency_ms)
             with self._lock:
                 self._n_retrievals += 1
+                del self._unanswered[epoch.event.code]
             if self.painter is not None:
                 self.painter.submit(PaintRequest(epoch.event, answer.mean, retrieval.n_averaged, last, decided))
 
@@ -323,4 +337,5 @@ class Pipeline:
         self.outlets.decide(refusal)
         with self._lock:
             self._refusals[refusal.reason] += 1
+            del self._unanswered[refusal.event.code]
         logger.debug("event %d refused: %s (%s)", refusal.event.code, refusal.reason, refusal.detail)

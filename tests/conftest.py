@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 LSL_FOLDER = Path(tempfile.mkdtemp(prefix="necomimi-lsl-"))
@@ -20,14 +24,37 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("GOMP_SPINCOUNT", "100")  # as the command sets it
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # torch, numpy and scipy read it when they are first imported
 
+from necomimi.cli import main  # noqa: E402
 from necomimi.lsl import write_loopback_config  # noqa: E402
 
 write_loopback_config(LSL_FOLDER / "lsl_api.cfg", f"necomimi-{os.getpid()}")
+hypothesis.settings.register_profile("necomimi", deadline=None)  # a busy machine is no fault of an example
+hypothesis.settings.load_profile("necomimi")
+
+settings.register_profile("necomimi", deadline=None)  # a busy machine is no failure
+settings.load_profile("necomimi")
 
 
 def pytest_unconfigure() -> None:
     """Remove this process's LSL configuration."""
     shutil.rmtree(LSL_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return what runs `necomimi` in this process, and gives the words in which it refuses its arguments."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["necomimi", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == 2, err
+        assert out == ""
+        assert len(err.strip().splitlines()) <= 3
+        return err
+
+    return run
 
 
 @pytest.fixture(scope="session")

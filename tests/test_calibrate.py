@@ -16,7 +16,7 @@ from necomimi.gallery import Gallery
 
 pytestmark = [pytest.mark.lsl, pytest.mark.qt, pytest.mark.slow, pytest.mark.timeout(600)]
 
-N_PICTURES, N_REPETITIONS = 40, 3
+N_PICTURES, N_REPETITIONS = 40, 2
 
 
 def rehearse(out: Path) -> str:

@@ -14,7 +14,7 @@ from necomimi.demo import summarise
 
 pytestmark = [pytest.mark.lsl, pytest.mark.qt, pytest.mark.slow, pytest.mark.timeout(900)]
 
-SECONDS = 20
+SECONDS = 12
 
 
 def necomimi(*arguments: object) -> str:

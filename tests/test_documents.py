@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import queue
 import re
-import shlex
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -20,28 +19,24 @@ import typer
 from necomimi import feed
 from necomimi.cli import app
 from necomimi.realtime.outlets import to_json
-from necomimi.records import Event, Refusal, Retrieval, StreamInfo
+from necomimi.records import Event, Reason, Refusal, Retrieval, StreamInfo
+
+from .pages import blocks, command_lines, words_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = ("necomimi", "offline", "realtime", "replay", "gui")
+TROUBLE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 FEED = (ROOT / "docs" / "feed.md").read_text(encoding="utf-8")
-
-
-def blocks(page: str, *languages: str) -> list[str]:
-    """Return the code blocks of a page in some languages."""
-    return re.findall(rf"^```(?:{'|'.join(languages)})\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 
 
 def shown_commands() -> list[tuple[str, str]]:
     """Return the `necomimi` command lines in the documents' code blocks, each with its page."""
-    lines = []
-    for path in PAGES:
-        for block in blocks(path.read_text(encoding="utf-8"), "sh", "bat"):
-            for line in block.replace("\\\n", " ").splitlines():
-                words = line.strip().replace(".venv\\Scripts\\", "").removeprefix(".venv/bin/")
-                if words.startswith("necomimi "):
-                    lines.append((path.relative_to(ROOT).as_posix(), words))
-    return lines
+    return [
+        (path.relative_to(ROOT).as_posix(), line)
+        for path in PAGES
+        for line in command_lines(path.read_text(encoding="utf-8"))
+    ]
 
 
 @pytest.mark.parametrize("record", [*feed.Record.__args__, StreamInfo])
@@ -94,7 +89,7 @@ def test_feed_client_receives_what_is_published() -> None:
 
 @pytest.mark.parametrize(("page", "line"), shown_commands())
 def test_shown_command_line_is_understood(page: str, line: str) -> None:
-    words = shlex.split(line, comments=True)[1:]
+    words = words_of(line)
     command: Any = typer.main.get_command(app)
     with command.make_context("necomimi", [], resilient_parsing=True) as context:
         while hasattr(command, "get_command") and words and not words[0].startswith("-"):
@@ -103,6 +98,22 @@ def test_shown_command_line_is_understood(page: str, line: str) -> None:
             assert command is not None, f"{page}: necomimi has no command {name!r}"
     if "--help" not in words:
         command.make_context(line, words)  # parses; raises on an unknown option, a missing or an extra argument
+
+
+def test_troubleshooting_has_every_reason_of_a_refusal() -> None:
+    rows = re.findall(r"^\| `([\w -]+)` \| [^|]+ \| [^|]+ \|$", TROUBLE, re.MULTILINE)
+    assert sorted(rows) == sorted(get_args(Reason))
+
+
+def test_words_quoted_in_troubleshooting_are_the_programs_own() -> None:
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    said = "\n".join(path.read_text(encoding="utf-8") for path in [*paths, ROOT / "Makefile"])
+    said = re.sub(r'"\s*\n\s*f?"', "", said)  # one text over several lines
+    symptoms = re.findall(r"^\| (?!reason|symptom|---)([^|]+) \|", TROUBLE, re.MULTILINE)
+    quoted = [words for symptom in symptoms for words in re.findall(r"`([^`]+)`", symptom)]
+    assert len(quoted) > 40
+    parts = {part.strip() for words in quoted for part in words.split("…")} - {"", "-"}
+    assert [part for part in sorted(parts) if part.removeprefix("necomimi ") not in said] == []
 
 
 def test_documents_show_each_way_to_start() -> None:

@@ -6,6 +6,7 @@ import math
 from typing import cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,14 +29,15 @@ def attend(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
     x : Tensor, shape (B, n_tokens, n_dims)
     """
     parts = F.linear(x, cast(Tensor, attention.in_proj_weight), attention.in_proj_bias)
-    query, key, value = parts.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, T, D)
+    query, key, value = rearrange(parts, "B T (part heads D) -> part B heads T D", part=3, heads=attention.num_heads)
     if attention.training and x.device.type == "cpu":
         weights = (query * attention.head_dim**-0.5) @ key.mT
         found = dropout(weights.softmax(dim=-1), attention.dropout, attention.training) @ value
     else:
         p = attention.dropout if attention.training else 0.0
         found = F.scaled_dot_product_attention(query, key, value, dropout_p=p)
-    return attention.out_proj(found.transpose(1, 2).flatten(2))
+    attended: Tensor = attention.out_proj(rearrange(found, "B heads T D -> B T (heads D)"))
+    return attended
 
 
 class PositionCode(nn.Module):
@@ -59,7 +61,7 @@ class PositionCode(nn.Module):
         self.register_buffer("pe", pe[:, None], persistent=False)  # (n_times, 1, n_dims): computed, so never stored
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` plus the code of each position."""
+        """Return ``x``, shape (B, n_times, n_chans), plus the code of each position."""
         return x + self.pe[:, 0]
 
 
@@ -119,14 +121,16 @@ class DualBlock(nn.Module):
     @staticmethod
     def _attend(attention: nn.MultiheadAttention, norm: nn.Module, x: Tensor) -> Tensor:
         """Attend, add the input, normalise."""
-        return norm(x + attend(attention, x))
+        normed: Tensor = norm(x + attend(attention, x))
+        return normed
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return tokens of both paths, mixed."""
+        """Return the tokens of both paths, mixed: (B, n_chans, n_times) -> (B, n_tokens * 40)."""
         x = F.layer_norm(x, x.shape[1:]).unsqueeze(1)  # (B, 1, n_chans, n_times): each epoch as a whole
         ts = self.tsconv(x).squeeze(2).transpose(1, 2)  # (B, n_tokens, 40)
         st = self.stconv(x).squeeze(2).transpose(1, 2)
         ts = self._attend(self.self_attn_ts, self.norm1, ts)
         st = self._attend(self.self_attn_st, self.norm2, st)
         both = self._attend(self.cross_attn, self.norm3, torch.cat([ts, st], dim=1))  # (B, 2 * n_tokens, 40)
-        return self.feed_forward(both)
+        tokens: Tensor = self.feed_forward(both)
+        return tokens

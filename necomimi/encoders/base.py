@@ -49,9 +49,10 @@ class SubjectLayers(nn.ModuleList):
             The person of each epoch, or of all; None for somebody else, who gets the mean of the layers.
         """
         if len(self) == 1:
-            return self[0](x)
+            subjects = 0
         if isinstance(subjects, int):
-            return self[subjects](x)
+            out: Tensor = self[subjects](x)
+            return out
         if subjects is None:
             layers = [cast(nn.Linear, layer) for layer in self]
             weight = torch.stack([layer.weight for layer in layers]).mean(dim=0)
@@ -108,14 +109,15 @@ class Encoder(nn.Module):
         return self.encode(self.personal(self.before(x), subjects))
 
     def before(self, x: Tensor) -> Tensor:
-        """Do what comes before the layers of the people: nothing, in most encoders."""
+        """Do what comes before the layers of the people: (B, n_chans, n_times) -> the same; mostly nothing."""
         return x
 
     def personal(self, x: Tensor, subjects: Tensor | None) -> Tensor:
-        """Apply the layer of each epoch's person, where there are such layers."""
+        """Apply the layer of each epoch's person, where there are such layers: (B, n_chans, n_times) -> the same."""
         if self.subject_wise_linear is None:
             return x
-        return self.subject_wise_linear(x, self.subject if subjects is None else subjects)
+        out: Tensor = self.subject_wise_linear(x, self.subject if subjects is None else subjects)
+        return out
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode (B, n_chans, n_times) to (B, n_outputs) with what all people share."""

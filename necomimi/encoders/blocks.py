@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -88,9 +89,11 @@ def pooled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """
     steps = WIDE // STRIDE
     n_steps = n_tokens(x.shape[-1]) + steps - 1
-    x = x[..., : n_steps * STRIDE].unflatten(-1, (n_steps, STRIDE)).transpose(-1, -2)  # (B, n_in, 5, n_steps)
-    kernel = wide_kernel(convolution.weight).squeeze(2).unflatten(-1, (steps, STRIDE)).transpose(-1, -2)
-    return F.conv2d(x.flatten(1, 2).unsqueeze(2), kernel.flatten(1, 2).unsqueeze(2), convolution.bias)
+    x = rearrange(x[..., : n_steps * STRIDE], "B n_in (steps stride) -> B (n_in stride) 1 steps", stride=STRIDE)
+    kernel = rearrange(
+        wide_kernel(convolution.weight), "n_out n_in 1 (steps stride) -> n_out (n_in stride) 1 steps", stride=STRIDE
+    )
+    return F.conv2d(x, kernel, convolution.bias)
 
 
 def mix(weight: Tensor, x: Tensor) -> Tensor:
@@ -133,7 +136,8 @@ class TSConv(nn.Sequential):
         x = x.squeeze(2).unflatten(0, (n_epochs, n_chans)).transpose(1, 2).contiguous()  # (B, 40, C, n_tokens)
         x = F.elu_(self[2](x)).flatten(1, 2)  # (B, 40 * C, n_tokens)
         x = mix(spatial.weight.flatten(1), x) + cast(Tensor, spatial.bias)[:, None]  # (B, 40, n_tokens)
-        return self[7](F.elu_(self[5](x.unsqueeze(2))))
+        tokens: Tensor = self[7](F.elu_(self[5](x.unsqueeze(2))))
+        return tokens
 
 
 class STConv(nn.Sequential):
@@ -162,7 +166,8 @@ class STConv(nn.Sequential):
         spatial, temporal = cast(nn.Conv2d, self[0]), cast(nn.Conv2d, self[3])
         x = mix(spatial.weight.flatten(1), x.squeeze(1)) + cast(Tensor, spatial.bias)[:, None]  # (B, 40, n_times)
         x = pooled_convolution(F.elu_(self[1](x.unsqueeze(2))).squeeze(2), temporal)  # (B, 40, 1, n_tokens)
-        return self[7](F.elu_(self[5](x)))
+        tokens: Tensor = self[7](F.elu_(self[5](x)))
+        return tokens
 
 
 class PatchEmbedding(nn.Module):
@@ -183,9 +188,10 @@ class PatchEmbedding(nn.Module):
         self.projection = nn.Sequential(nn.Conv2d(N_FILTERS, N_FILTERS, (1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return tokens, one after the other."""
+        """Return the tokens, one after the other: (B, n_chans, n_times) -> (B, n_tokens * 40)."""
         x = getattr(self, self.first)(x.unsqueeze(1))  # (B, 40, 1, n_tokens)
-        return self.projection(x).squeeze(2).transpose(1, 2).flatten(1)
+        tokens: Tensor = self.projection(x).squeeze(2).transpose(1, 2).flatten(1)
+        return tokens
 
 
 class ResidualAdd(nn.Module):
@@ -203,7 +209,8 @@ class ResidualAdd(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x + fn(x)``."""
-        return x + self.fn(x)
+        out: Tensor = x + self.fn(x)
+        return out
 
 
 class Affine(nn.Module):
@@ -266,4 +273,5 @@ class ProjectedEncoder(Encoder):
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode (B, n_chans, n_times) to (B, n_outputs) with what all people share."""
-        return self.proj_eeg(self.enc_eeg(x))
+        vectors: Tensor = self.proj_eeg(self.enc_eeg(x))
+        return vectors

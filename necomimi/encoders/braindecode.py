@@ -102,4 +102,5 @@ class BraindecodeEncoder(Encoder):
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode (B, n_chans, n_times) to (B, n_outputs) with what all people share."""
-        return self.model(x) + self.bias
+        vectors: Tensor = self.model(x) + self.bias
+        return vectors

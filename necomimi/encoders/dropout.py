@@ -20,7 +20,7 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
     Parameters
     ----------
-    x : Tensor
+    x : Tensor, any shape
     p : float
         Probability of zero.
     training : bool
@@ -42,8 +42,10 @@ class Dropout(nn.Dropout):
     ----------
     p : float
         Probability of zero.
+    inplace : bool
+        Without effect.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a tensor like ``x``."""
+        """Return a tensor of the shape of `x`."""
         return dropout(x, self.p, self.training)

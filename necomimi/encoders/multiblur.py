@@ -61,4 +61,5 @@ class MultiBlur(Encoder):
         """Encode (B, n_chans, n_times) to (B, n_outputs) with what all people share."""
         x = mix(self.spatial.weight.abs().flatten(1), x)  # (B, n_filters, n_times)
         x = self.norm(x.unsqueeze(2)).squeeze(2)
-        return self.head(self.temporal(x).flatten(1))
+        vectors: Tensor = self.head(self.temporal(x).flatten(1))
+        return vectors

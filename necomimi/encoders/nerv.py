@@ -29,4 +29,5 @@ class NERV(ProjectedEncoder):
 
     def before(self, x: Tensor) -> Tensor:
         """Attend over time: (B, n_chans, n_times) -> the same."""
-        return self.attention_model(x)
+        attended: Tensor = self.attention_model(x)
+        return attended

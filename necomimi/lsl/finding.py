@@ -13,6 +13,7 @@ from necomimi.errors import StreamNotFoundError
 from necomimi.records import StreamInfo
 
 from .headers import describe, to_record
+from .network import silence_remarks
 
 __all__ = ["Finder", "find_stream", "resolve_handles", "resolve_streams"]
 
@@ -30,6 +31,7 @@ def resolve_handles(timeout: float = 1.0) -> list[pylsl.StreamInfo]:
     timeout : float
         Seconds to listen for answers.
     """
+    silence_remarks()
     return sorted(pylsl.resolve_streams(timeout), key=lambda handle: (handle.type(), handle.name(), handle.uid()))
 
 
@@ -78,6 +80,7 @@ class Finder:
             key: value for key, value in (("name", name), ("type", type), ("source_id", source_id)) if value is not None
         }
         self._ignore = ignore
+        silence_remarks()
         self._resolver = pylsl.ContinuousResolver(forget_after=FORGET_S)
 
     @property

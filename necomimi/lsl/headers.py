@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pylsl
 
-from necomimi.records import StreamInfo
+from necomimi.records import StreamInfo, stated_speed, stated_steps
 
 __all__ = ["describe", "text_of", "to_record"]
-
-STEP_NAMES = ("baseline", "resample", "whiten")
 
 
 def text_of(value: Any) -> str:
     """Return a header string, whatever its bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
-
-
-def _speed(text: str) -> float:
-    """Return the speed that a player's header states; 1 where it is silent or makes no sense."""
-    try:
-        speed = float(text)
-    except ValueError:
-        return 1.0
-    return speed if 0 < speed < math.inf else 1.0
 
 
 def to_record(info: pylsl.StreamInfo) -> StreamInfo:
@@ -41,7 +29,6 @@ def to_record(info: pylsl.StreamInfo) -> StreamInfo:
         channel = channel.next_sibling("channel")
     n_silent = info.channel_count() - len(labels)
     labels = [label or f"#{i + 1}" for i, label in enumerate(labels + [""] * n_silent)]
-    applied = text_of(info.desc().child("preprocessing").child_value("applied"))
     return StreamInfo(
         name=text_of(info.name()),
         type=text_of(info.type()),
@@ -51,8 +38,8 @@ def to_record(info: pylsl.StreamInfo) -> StreamInfo:
         sfreq=float(info.nominal_srate()),
         units=tuple(units + [""] * n_silent),
         ch_types=tuple(types + [""] * n_silent),
-        applied=tuple(step for step in applied.split() if step in STEP_NAMES),
-        speed=_speed(text_of(info.desc().child("replay").child_value("speed"))),
+        applied=stated_steps(text_of(info.desc().child("preprocessing").child_value("applied"))),
+        speed=stated_speed(text_of(info.desc().child("replay").child_value("speed"))),
     )
 
 

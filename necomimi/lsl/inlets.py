@@ -11,6 +11,7 @@ import pylsl.util
 from numpy.typing import NDArray
 
 from necomimi.errors import StreamLostError
+from necomimi.markers import label_of
 
 from .headers import text_of, to_record
 
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 OPEN_TIMEOUT_S = 5.0
 EEG_BUFFER_S = 20  # liblsl drops the oldest samples silently beyond this; the ring notices the hole
 MAX_PULL_SAMPLES = 4096
-MAX_LABEL_CHARS = 1024  # a longer marker is cut: nothing from the network is unbounded
 
 
 class _Inlet:
@@ -109,15 +109,16 @@ class EEGInlet(_Inlet):
             The sender has gone.
         """
         try:
-            return self._inlet.pull_chunk(
+            samples, stamps = self._inlet.pull_chunk(
                 timeout, MAX_PULL_SAMPLES, dest_obj=self._buffer, min_samples=1, as_numpy=True
             )
         except pylsl.util.LostError as error:
             raise StreamLostError(f"stream {self.info.name!r} was lost", remedy="restart the sender") from error
+        return samples, stamps
 
 
 class MarkerInlet(_Inlet):
-    """Pull string markers, stamped on the local clock.
+    """Pull markers, text or numbers, stamped on the local clock.
 
     Marker streams are sparse, and liblsl refreshes its own synchronisation only every 50 samples, so the offset is
     asked for here: `refresh_clock` blocks the first time (up to 0.7 s) and is instant after.
@@ -147,8 +148,7 @@ class MarkerInlet(_Inlet):
             values, stamps = self._inlet.pull_chunk(timeout, 1024, min_samples=1, as_numpy=True)
         except pylsl.util.LostError as error:
             raise StreamLostError(f"stream {self.info.name!r} was lost", remedy="restart the sender") from error
-        labels = [text_of(row[0])[:MAX_LABEL_CHARS] for row in values]
-        return [(label, float(t) + self._offset) for label, t in zip(labels, stamps, strict=True)]
+        return [(label_of(row[0]), float(t) + self._offset) for row, t in zip(values, stamps, strict=True)]
 
 
 def open_inlet(handle: pylsl.StreamInfo, timeout: float = OPEN_TIMEOUT_S) -> EEGInlet | MarkerInlet:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from necomimi.errors import StreamLostError, StreamNotFoundError
+from necomimi.errors import ChannelMismatchError, StreamLostError, StreamNotFoundError
 from necomimi.records import StreamInfo
 
 from .choosing import StreamChoice, finder, search
@@ -47,11 +47,15 @@ class MarkerReader(threading.Thread):
         self._info: StreamInfo | None = None
         self._markers: queue.Queue[tuple[str, float]] = queue.Queue(maxsize=MAX_MARKERS)
         self._n_dropped = 0
+        self._has_reset = False
         self._warning = ""
         self._stopping = threading.Event()
 
     def open(self, timeout: float, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Find the stream, waiting up to `timeout` seconds, and open it; raises as `find_stream` and inlets do."""
+        """Find the stream, waiting up to `timeout` seconds, and open it.
+
+        Raises as `find_stream` and inlets do, and ChannelMismatchError where a marker is several values.
+        """
         self._take_up(MarkerInlet(find_stream(finder(self._choice), timeout, should_stop)))
 
     @property
@@ -77,6 +81,13 @@ class MarkerReader(threading.Thread):
             self._inlet.close()
 
     def _take_up(self, inlet: MarkerInlet) -> None:
+        if len(inlet.info.ch_names) != 1:
+            inlet.close()
+            raise ChannelMismatchError(
+                f"the marker stream {inlet.info.name!r} has {len(inlet.info.ch_names)} channels",
+                "one channel, which names the stimulus",
+                "let the program send that value alone, or choose another stream: --markers-name NAME",
+            )
         self._inlet, self._info = inlet, inlet.info
         self._warn("")
         logger.info("markers from %s", describe(inlet.info))
@@ -129,7 +140,7 @@ class MarkerReader(threading.Thread):
             return
         try:
             self._take_up(MarkerInlet(handle, timeout=2.0))
-        except StreamLostError as error:
+        except (StreamLostError, ChannelMismatchError) as error:
             self._warn(f"the marker stream is away: {error.found}")
             self._stopping.wait(RETRY_S)
 
@@ -141,6 +152,9 @@ class MarkerReader(threading.Thread):
         self._warning = warning
 
     def _put(self, marker: tuple[str, float]) -> None:
+        if not marker[0] and not self._has_reset:
+            self._has_reset = True
+            logger.info("0 and empty markers are no stimuli: a trigger line that goes back")
         try:
             self._markers.put_nowait(marker)
         except queue.Full:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pylsl
 import pylsl.lib
 
-__all__ = ["configuration_file", "library", "write_loopback_config"]
+__all__ = ["configuration_file", "library", "silence_remarks", "write_loopback_config"]
 
 
 def library() -> tuple[str, str]:
@@ -22,6 +24,17 @@ def configuration_file() -> str:
     candidates = [os.environ.get("LSLAPICFG", ""), "lsl_api.cfg", str(Path("~/lsl_api/lsl_api.cfg").expanduser())]
     candidates.append("/etc/lsl_api/lsl_api.cfg")
     return next((path for path in candidates if path and Path(path).is_file()), "")
+
+
+@cache
+def silence_remarks() -> None:
+    """Keep liblsl's remarks (INFO) off standard error where no `lsl_api.cfg` is in force; its warnings and errors stay.
+
+    To be called before liblsl first looks for a stream or makes one: it reads its configuration then, and once.
+    """
+    if not configuration_file():
+        with suppress(NotImplementedError):  # a liblsl before 1.17.7
+            pylsl.set_config_content("[log]\nlevel = -1\n")
 
 
 def write_loopback_config(path: Path, session_id: str) -> Path:

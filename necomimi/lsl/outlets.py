@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from necomimi.records import StreamInfo
 
 from .headers import to_record
+from .network import silence_remarks
 
 __all__ = ["EEGOutlet", "MarkerOutlet", "SimilarityOutlet"]
 
@@ -49,9 +50,7 @@ class EEGOutlet(_Outlet):
     """
 
     def __init__(self, info: StreamInfo, chunk_size: int = 0) -> None:
-        header = pylsl.StreamInfo(
-            info.name, info.type, len(info.ch_names), info.sfreq, pylsl.cf_float32, info.source_id
-        )
+        header = _header(info.name, info.type, len(info.ch_names), info.sfreq, pylsl.cf_float32, info.source_id)
         types = info.ch_types or ("EEG",) * len(info.ch_names)
         _describe_channels(header, zip(info.ch_names, info.units, types, strict=True))
         if info.applied:
@@ -79,7 +78,7 @@ class MarkerOutlet(_Outlet):
     """Offer one string channel as an irregular LSL stream of type Markers."""
 
     def __init__(self, name: str, source_id: str) -> None:
-        super().__init__(pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, source_id))
+        super().__init__(_header(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, source_id))
 
     def push(self, label: str, timestamp: float) -> None:
         """Send one marker, stamped on the local clock."""
@@ -99,7 +98,7 @@ class SimilarityOutlet(_Outlet):
     """
 
     def __init__(self, name: str, source_id: str, classes: Sequence[str], meaning: str) -> None:
-        header = pylsl.StreamInfo(name, "Similarities", len(classes), pylsl.IRREGULAR_RATE, pylsl.cf_float32, source_id)
+        header = _header(name, "Similarities", len(classes), pylsl.IRREGULAR_RATE, pylsl.cf_float32, source_id)
         _describe_channels(header, ((label, "cosine", "Similarity") for label in classes))
         header.desc().append_child_value("meaning", meaning)
         header.desc().append_child("acquisition").append_child_value("application", "necomimi")
@@ -112,6 +111,13 @@ class SimilarityOutlet(_Outlet):
         if values.shape != self._shape:
             raise ValueError(f"similarities of shape {values.shape}, expected {self._shape}")
         self._outlet.push_chunk(values[None], timestamp)
+
+
+def _header(
+    name: str, kind: str, n_channels: int, sfreq: float, channel_format: int, source_id: str
+) -> pylsl.StreamInfo:
+    silence_remarks()
+    return pylsl.StreamInfo(name, kind, n_channels, sfreq, channel_format, source_id)
 
 
 def _describe_channels(header: pylsl.StreamInfo, channels: Iterable[tuple[str, str, str]]) -> None:

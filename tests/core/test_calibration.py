@@ -57,6 +57,13 @@ def test_a_plan_is_kept_and_another_one_refused(tmp_path: Path) -> None:
         replace(PLAN, limit=13, seed=3).keep(tmp_path / "out")
 
 
+@pytest.mark.parametrize("text", ["", "3", '{"pictures": '])
+def test_a_damaged_plan_is_told_in_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"plan\.json is damaged[\s\S]*another --out"):
+        PLAN.keep(tmp_path)
+
+
 def test_minutes_are_those_of_the_presenter() -> None:
     # 200 pictures 10 times: 100 sequences of 20 and a target, 200 ms each, and breaks of 1.5 s
     assert expected_minutes(200, 10) == pytest.approx(100 * (21 * 0.2 + 1.5) / 60)
@@ -67,7 +74,7 @@ def test_pictures_are_embedded_as_for_the_decoder_to_start_from(tmp_path: Path) 
     assert embedding_of(None, None) == ["--model", "embedded"]
     model = "open_clip:ViT-H-14/laion2b_s32b_b79k"
     assert embedding_of(model, None) == ["--model", model]
-    write_config(tmp_path / "base", "decoder", 1, {"space": "adapted", "base_space": f"{model}?layer=11&levels=1,3,9"})
+    write_config(tmp_path / "base", "decoder", {"space": "adapted", "base_space": f"{model}?layer=11&levels=1,3,9"})
     expected = ["--model", model, "--layer", "11", "--levels", "1,3,9"]
     assert embedding_of(None, tmp_path / "base") == embedding_of(model, tmp_path / "base") == expected
     with pytest.raises(ConfigError, match="it is the decoder's own"):
@@ -76,7 +83,7 @@ def test_pictures_are_embedded_as_for_the_decoder_to_start_from(tmp_path: Path) 
 
 def test_a_cap_without_the_channels_of_the_base_is_refused_before_the_presentation(tmp_path: Path) -> None:
     _require_channels("", ["Fz"])
-    write_config(tmp_path / "base", "decoder", 1, {"preprocessing": {"ch_names": ["Fz", "T7", "Oz"]}})
+    write_config(tmp_path / "base", "decoder", {"preprocessing": {"ch_names": ["Fz", "T7", "Oz"]}})
     _require_channels(str(tmp_path / "base"), ["oz", "T3", "Fz", "Cz"])
     with pytest.raises(ProgramError, match=r"lacks 1 of the 3 channels of .*base: T7"):
         _require_channels(str(tmp_path / "base"), ["Fz", "Oz"])
@@ -108,10 +115,16 @@ def test_a_rehearsal_keeps_whole_concepts_for_its_proof(tmp_path: Path) -> None:
     before = [path.stat().st_mtime_ns for path in live]
     rehearsal.draw(tmp_path / "given", 200, seed=1)  # it is there
     assert [path.stat().st_mtime_ns for path in live] == before
-    write_pictures(tmp_path / "few", 11)
-    with pytest.raises(DatasetError, match="11 concepts"):
-        Rehearsal(tmp_path / "other").draw(tmp_path / "few", 200, seed=0)
-    assert not (tmp_path / "other").exists()
+
+
+def test_a_rehearsal_needs_as_many_concepts_as_it_says(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "few", 11, 1)
+    with pytest.raises(DatasetError, match=r"11 concepts\nexpected: at least 12\n"):
+        Rehearsal(tmp_path / "pictures").draw(tmp_path / "few", 200, seed=0)
+    assert not (tmp_path / "pictures").exists()
+    write_pictures(tmp_path / "enough", 12, 1)
+    Rehearsal(tmp_path / "pictures").draw(tmp_path / "enough", 200, seed=0)
+    assert len(picture_files(tmp_path / "pictures" / "training")) == 10
 
 
 def test_a_rehearsal_draws_pictures_of_its_own(tmp_path: Path) -> None:

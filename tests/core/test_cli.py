@@ -21,15 +21,8 @@ def test_help_lists_each_command_with_its_arrow() -> None:
         line = next(line for line in done.stdout.splitlines() if line.strip().startswith(f"{name} "))
         assert len(line.split()) > 3, line
     assert "not installed" not in done.stdout
-
-
-@pytest.mark.parametrize(
-    "command", ["simulate", "preprocess", "embed", "train encoder", "evaluate", "replay", "decode", "view", "demo"]
-)
-def test_every_command_shows_an_example(command: str) -> None:
-    done = run(*command.split(), "--help")
-    assert done.returncode == 0, done.stderr
-    assert f"Example: necomimi {command}" in " ".join(done.stdout.split())
+    sections = [line for line in done.stdout.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert sections == ["Options:", "Start here:", "Train and judge:", "Decode live:", "Windows:", "Play recordings:"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tomllib
 from collections import namedtuple
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from necomimi.checks import Check
 
 pytestmark = pytest.mark.lsl
 
+ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 NAMES = ["python", "liblsl", "clock", "network", "Qt", "torch", "accelerator", "torchvision", "LabRecorder"]
-NAMES += [f"extra {name}" for name in ("demo", "clip", "diffusion", "hub", "braindecode", "ray", "bench")]
+NAMES += [f"extra {name}" for name in EXTRAS if name not in ("all", "dev")]
 NAMES += ["current folder", "cache folder"]
 
 

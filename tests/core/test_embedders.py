@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -268,3 +269,10 @@ def test_a_missing_package_is_named_with_the_way_to_install_it(monkeypatch, mode
         build_embedder(model, "cpu")
     assert package in str(caught.value)
     assert f'pip install "necomimi[{extra}]"' in str(caught.value)
+
+
+def test_a_package_that_is_there_and_does_not_work_is_told_with_its_own_words(monkeypatch):
+    package = "efficientnet_lite_pytorch"
+    monkeypatch.setitem(sys.modules, package, ModuleType(package))
+    with pytest.raises(NecomimiError, match=r"the embedded embedder: cannot import name[\s\S]*necomimi\[demo\]"):
+        build_embedder("embedded", "cpu")

@@ -173,16 +173,6 @@ def test_input_is_not_changed(name: str) -> None:
     assert torch.equal(x, before)
 
 
-@pytest.mark.parametrize("name", names())
-def test_torch_export_gives_the_same_embeddings(name: str) -> None:
-    encoder = make(name).eval()
-    x = batch(3, 8, 120)
-    program = torch.export.export(encoder, (x,), dynamic_shapes=({0: torch.export.Dim("n", min=2)},))
-    other = batch(5, 8, 120)
-    with torch.no_grad():
-        torch.testing.assert_close(program.module()(other), encoder(other), rtol=1e-4, atol=1e-5)
-
-
 def test_multiblur_filters_act_by_their_absolute_value() -> None:
     encoder = make("multiblur").eval()
     flipped = copy.deepcopy(encoder)

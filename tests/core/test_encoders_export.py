@@ -32,10 +32,15 @@ def export(encoder: nn.Module, n_chans: int = 8, n_times: int = 120) -> nn.Modul
     return torch.export.load(file).module()
 
 
-@pytest.mark.parametrize("name", names())
-def test_saved_program_takes_any_batch(name: str) -> None:
-    encoder = make(name)
-    program, x = export(encoder), batch(9, 8, 120)
+@pytest.fixture(scope="module", params=names())
+def both(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
+    """Return an encoder and its program."""
+    encoder = make(request.param)
+    return encoder, export(encoder)
+
+
+def test_saved_program_takes_any_batch(both: tuple[nn.Module, nn.Module]) -> None:
+    (encoder, program), x = both, batch(9, 8, 120)
     with torch.no_grad():
         expected = encoder(x)
         for n in (1, 2, 9):
@@ -49,12 +54,9 @@ def test_published_size_exports(name: str) -> None:
         torch.testing.assert_close(export(encoder, 63, 250)(x), encoder(x), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", names())
-def test_program_has_the_gradients_of_the_encoder(name: str) -> None:
-    encoder = make(name)
-    program, x = export(encoder), batch(4, 8, 120)
-    weights = batch(4, 32)
-    for module in (encoder, program):
+def test_program_has_the_gradients_of_the_encoder(both: tuple[nn.Module, nn.Module]) -> None:
+    (encoder, program), x, weights = both, batch(4, 8, 120), batch(4, 32)
+    for module in both:
         (module(x) * weights).sum().backward()
     found = dict(program.named_parameters())
     for key, parameter in encoder.named_parameters():

@@ -131,11 +131,19 @@ def test_left_unfinished_nothing_remains_and_the_old_one_stays(tmp_path: Path) -
 def test_nothing_foreign_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").write_text("precious")
-    with pytest.raises(DatasetError, match="not an epochs directory"):
+    with pytest.raises(CheckpointError, match=r"no config.json[\s\S]*another OUT"):
         EpochsWriter(tmp_path / "thesis")
     (tmp_path / "thesis" / "config.json").write_text('{"format": "other"}')
     with pytest.raises(CheckpointError, match="other"):
         EpochsWriter(tmp_path / "thesis")
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    write(tmp_path / "disk" / "e")
+    (tmp_path / "e").symlink_to(tmp_path / "disk" / "e")
+    new = write(tmp_path / "e", seed=1)
+    assert (tmp_path / "e").is_symlink()
+    np.testing.assert_array_equal(Epochs.load(tmp_path / "disk" / "e").train.data, new)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +154,7 @@ def test_nothing_foreign_is_overwritten(tmp_path: Path) -> None:
         (lambda d: np.save(d / "train.npy", np.zeros((3, 2, 10), np.float32)), r"\(3, 2, 10\)"),
         (lambda d: np.save(d / "train.npy", np.array([{}], dtype=object)), "cannot be read"),
         (lambda d: (d / "train.tsv").write_text("label\nx\n"), "cannot be read"),
+        (lambda d: (d / "train.tsv").write_text("x" * 200_000), "cannot be read"),
         (lambda d: (d / "config.json").write_text("{"), "damaged"),
         (lambda d: (d / "config.json").write_text("[]"), "format is None"),
         (lambda d: (d / "config.json").unlink(), "no config.json"),

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from necomimi.errors import CheckpointError
 from necomimi.gallery import Gallery
+from necomimi.search import softmax
 
 LABELS = ("dog", "cat", "dog", "axe")
 FILES = ("1_dog/dog_01s.jpg", "2_cat/cat_01s.jpg", "1_dog/dog_02s.jpg", "3_axe/axe_01s.jpg")
@@ -315,3 +316,7 @@ def test_gallery_owns_its_embeddings():
     np.testing.assert_array_equal(gallery.embeddings, np.eye(2))
     with pytest.raises(ValueError, match="read-only"):
         gallery.embeddings[0, 0] = 5
+
+
+def test_softmax_of_large_scores() -> None:
+    np.testing.assert_allclose(softmax(np.array([[1e4, 1e4 - np.log(3.0)]])), [[0.75, 0.25]])

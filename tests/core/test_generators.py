@@ -277,7 +277,7 @@ def test_wrong_embeddings_are_refused_in_words(weights: Weights) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": "dall-e"}, "generator 'dall-e'"),
+        ({"name": "dall-e"}, r"generator 'dall-e'\nexpected: one of embedded, sdxl-turbo,"),
         ({"steps": 5}, "5 steps of sdxl-turbo"),
         ({"size": 100}, "100 pixels"),
         ({"clip_norm": 0.0}, "clip_norm 0"),

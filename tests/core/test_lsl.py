@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from necomimi import lsl
 from necomimi.errors import StreamLostError, StreamNotFoundError
-from necomimi.lsl import inlets
+from necomimi.markers import MAX_LABEL_CHARS
 from necomimi.records import StreamInfo
 
 pytestmark = pytest.mark.lsl
@@ -74,7 +76,7 @@ def test_markers_of_every_kind() -> None:
             assert new, "markers are missing"
             got += new
         inlet.refresh_clock()
-    assert [label for label, _ in got] == [label[: inlets.MAX_LABEL_CHARS] for label in labels]
+    assert [label for label, _ in got] == [label[:MAX_LABEL_CHARS] for label in labels]
     np.testing.assert_allclose([t for _, t in got], t0 + np.arange(4), atol=1e-3)
 
 
@@ -109,6 +111,24 @@ def test_finding_by_name_type_and_source_id() -> None:
     with pytest.raises(StreamNotFoundError, match=r"type 'fNIRS' within 0\.2 s; in reach: .*other"):
         lsl.find_stream(lsl.Finder(type="fNIRS"), 0.2)
     del quoted, other, twin
+
+
+CALLS = {"look": "lsl.resolve_handles(0.1)", "find": "lsl.Finder().poll()", "send": "lsl.MarkerOutlet('m', 'm-id')"}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("level", [None, 0])
+def test_liblsl_remarks_only_where_a_configuration_wants_it(tmp_path: Path, call: str, level: int | None) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "LSLAPICFG"} | {"HOME": str(tmp_path)}
+    if level is not None:
+        config = lsl.write_loopback_config(tmp_path / "lsl_api.cfg", "remarks")
+        config.write_text(config.read_text().replace("level = -2", f"level = {level}"))
+    done = subprocess.run(
+        [sys.executable, "-c", f"from necomimi import lsl; {CALLS[call]}"],
+        capture_output=True, text=True, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert ("INFO|" in done.stderr) == (level is not None)
 
 
 def test_the_configuration_in_force_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from necomimi.errors import DatasetError
 from necomimi.gallery import Gallery
 from necomimi.markers import is_control
-from necomimi.picture_folder import picture_markers
+from necomimi.picture_folder import picture_label, picture_markers
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,19 @@ def test_a_marker_finds_its_picture_in_a_gallery(files: tuple[str, ...], expecte
         labels=("x",) * len(files), files=files, embeddings=np.eye(len(files), dtype=np.float32), space="s"
     )
     assert [gallery.index_of(marker) for marker in markers] == list(range(len(files)))
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("00001_aircraft_carrier/b.jpg", "aircraft_carrier"),
+        ("owl/b.jpg", "owl"),
+        ("owl.jpg", "owl"),
+        ("7_/b.jpg", "7_"),
+    ],
+)
+def test_a_picture_shows_what_its_folder_is_called(file: str, expected: str) -> None:
+    assert picture_label(Path("pictures") / file, Path("pictures")) == expected
 
 
 def test_a_picture_whose_marker_would_be_no_stimulus_is_refused() -> None:

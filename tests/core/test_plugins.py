@@ -21,6 +21,7 @@ USE = """
 import numpy as np
 from necomimi.decoder import Decoder
 from necomimi.encoders import build, names
+from necomimi.errors import ConfigError
 from necomimi.gallery import Gallery
 from necomimi.generators import build_generator, generator_names
 from necomimi.preprocessing import Preprocessor
@@ -38,6 +39,12 @@ data = np.random.default_rng(0).normal(size=(5, 3, 100)).astype(np.float32)
 np.testing.assert_allclose(Decoder.load(sys.argv[1]).embed(data), decoder.embed(data), atol=1e-6)
 painter = build_generator("colours", "cpu")
 vectors = np.eye(256, dtype=np.float32)[:2]
+try:
+    build_generator("colours", "cpu", size=64)
+except ConfigError as error:
+    assert error.found == "size for the generator colours"
+else:
+    raise AssertionError("an option that the generator does not take was dropped in silence")
 pictures = painter.paint(vectors, [0, 0])
 assert pictures.shape == (2, 64, 64, 3) and pictures.dtype == np.uint8 and (pictures[0] != pictures[1]).any()
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -60,9 +61,25 @@ def test_a_step_is_taken_once(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="nothing is ended by a signal there")
+@pytest.mark.parametrize(
+    ("name", "words"), [("SIGKILL", r"signal 9 \(Killed\)[\s\S]*memory"), ("SIGTERM", "signal 15")]
+)
+def test_a_step_that_the_system_ended_is_no_interruption(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import os, signal\nos.kill(os.getpid(), signal.{name})\n")
+    with pytest.raises(ProgramError, match=rf"`necomimi train x` was ended by {words}"):
+        run_step("training", tmp_path / "decoder", "train", "x", environment={"PYTHONPATH": str(tmp_path)})
+
+
+def test_an_interrupted_step_interrupts(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os\nos._exit(130)\n")
+    with pytest.raises(KeyboardInterrupt):
+        run_step("training", tmp_path / "decoder", "train", "x", environment={"PYTHONPATH": str(tmp_path)})
+
+
 def test_a_step_that_fails_makes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match=r"`necomimi embed nowhere .*ended with status 2"):
-        run_step("embedding", tmp_path / "gallery", "embed", "nowhere", tmp_path / "gallery", answer=True)
-    assert not (tmp_path / "gallery").exists()
-    run_step("embedding", tmp_path / "gallery", "embed", "nowhere", "x", answer=True, statuses=(0, 2))
-    assert (tmp_path / "gallery").read_text() == ""
+    with pytest.raises(ProgramError, match=r"`necomimi calibrate` ended with status 2"):  # it has no pictures
+        run_step("asking", tmp_path / "answer", "calibrate", answer=True)
+    assert not (tmp_path / "answer").exists()
+    run_step("asking", tmp_path / "answer", "calibrate", answer=True, statuses=(0, 2))
+    assert (tmp_path / "answer").read_text() == ""

@@ -104,9 +104,9 @@ def test_blinks_are_frontal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_occasional_session_has_one_bad_channel() -> None:
-    sessions = [make(seed) for seed in range(40)]
+    sessions = [make(seed) for seed in range(8)]
     bad = [noise for noise in sessions if noise.bad_channel is not None]
-    assert 4 <= len(bad) <= 22
+    assert 1 <= len(bad) <= 5  # three of ten are expected
     data = record(bad[0], 5000)
     worst = np.diff(data, axis=1).std(axis=1).argmax()
     assert EEG_NAMES[worst] == bad[0].bad_channel

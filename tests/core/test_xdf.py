@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+import mne
 import numpy as np
 import pytest
 
 from necomimi.errors import DatasetError, NecomimiError
 from necomimi.markers import OUR_SOURCE_IDS
+from necomimi.mne_raw import read_raw
 from necomimi.offline.cutting import Window
 from necomimi.offline.recorded import preprocess_recording
 from necomimi.realtime.outlets import DECISIONS_SOURCE_ID
@@ -290,6 +293,57 @@ def test_our_own_decisions_and_our_programs_words_are_no_stimuli(control: str, t
     with pytest.raises(DatasetError, match="has no markers"):
         open_recording(silent)
     assert DECISIONS_SOURCE_ID in OUR_SOURCE_IDS
+
+
+def session(path: Path) -> Path:
+    """Write EEG whose stamps are 0.7 s ahead of the recorder's clock, and a decoder on a machine 500 s ahead."""
+    ahead = 500.7
+    answers = [
+        (1.9, {"type": "provisional", "onset": T0 + 1 + ahead, "labels": ["owl"]}),
+        (2.3, {"type": "retrieval", "onset": T0 + 1 + ahead, "labels": ["dog", "owl"]}),
+        (2.4, {"type": "refusal", "onset": T0 + 2 + ahead, "reason": "gap"}),
+        (2.5, {"type": "picture"}),
+    ]
+    extra = header(5, DECISIONS_SOURCE_ID, "Markers", 1, 0, "string", host="decoder")
+    extra += words(5, [T0 + t + ahead for t, _ in answers], [json.dumps(answer) for _, answer in answers])
+    for t in range(0, 6, 2):
+        extra += b"".join(offset(number, T0 + t, -0.7) for number in (1, 2)) + offset(5, T0 + t + 500, -ahead - 0.7)
+    return write(path, even(), [T0 + 1, T0 + 2], labels=["dog", "owl"], extra=extra)
+
+
+def test_decisions_stand_beside_their_events_whichever_machine_decided(tmp_path: Path) -> None:
+    recording = open_recording(session(tmp_path / "s.xdf"))
+    assert recording.events == ((500, "dog"), (1000, "owl"))
+    assert recording.decisions == (
+        (500, 950, "provisional/owl"), (500, 1150, "decision/dog"), (1000, 1200, "refusal/gap"),
+    )  # fmt: skip
+
+
+def test_into_mne_and_eeglab(tmp_path: Path) -> None:
+    raw = read_raw(session(tmp_path / "s.xdf"))
+    assert raw.get_channel_types() == ["eeg", "eeg", "misc"]
+    np.testing.assert_allclose(raw.get_data(), values().T * np.array([[1e-6], [1e-3], [1]]), rtol=1e-6)
+    assert [(note["description"], note["onset"], round(note["duration"], 6)) for note in raw.annotations] == [
+        ("dog", 1.0, 0.0), ("provisional/owl", 1.0, 0.9), ("decision/dog", 1.0, 1.3),
+        ("owl", 2.0, 0.0), ("refusal/gap", 2.0, 0.4),
+    ]  # fmt: skip
+    pytest.importorskip("eeglabio", reason="eeglabio is not installed: pip install eeglabio")
+    raw.export(tmp_path / "s.set")
+    back = mne.io.read_raw_eeglab(tmp_path / "s.set", verbose="error")
+    np.testing.assert_allclose(back.get_data(), raw.get_data(), rtol=1e-6)
+    assert list(back.annotations.description) == list(raw.annotations.description)
+    np.testing.assert_allclose(back.annotations.onset, raw.annotations.onset)
+    np.testing.assert_allclose(back.annotations.duration, raw.annotations.duration, atol=1e-6)
+
+
+def test_decisions_without_stimuli_are_a_session_too(tmp_path: Path) -> None:
+    """Decoding without markers has events of its own."""
+    ours = header(5, DECISIONS_SOURCE_ID, "Markers", 1, 0, "string")
+    ours += words(5, [T0 + 2], [json.dumps({"type": "retrieval", "onset": T0 + 1, "labels": ["dog"]})])
+    path = write(tmp_path / "s.xdf", even(), [], extra=ours)
+    assert list(read_raw(path).annotations.description) == ["decision/dog"]
+    with pytest.raises(DatasetError, match="has no markers"):
+        open_recording(path)
 
 
 def test_markers_around_the_signal_are_kept_and_far_ones_are_not(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
+from pyqtgraph.Qt import QtCore, QtTest
 
 from necomimi.gui.accuracy_view import AccuracyView
 from necomimi.gui.calibration_chart import LEAST, points
@@ -14,39 +14,20 @@ from necomimi.gui.repetitions_chart import plot_rect as repetitions_plot
 from necomimi.gui.repetitions_chart import point_places
 from necomimi.gui.theme import DARK
 from necomimi.intervals import wilson
-from necomimi.records import Event, Retrieval, Status
+from necomimi.records import Event, Retrieval
+
+from .screen import is_color, pixels
+from .synthetic import make_status
 
 pytestmark = pytest.mark.qt
 
 CLASSES = tuple(f"c{i}" for i in range(20))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
 @pytest.fixture
 def view() -> AccuracyView:
     state = DisplayState()
-    state.update(
-        Status(
-            state="LIVE",
-            message="",
-            sfreq=100.0,
-            n_samples=0,
-            n_missing=0,
-            n_events=0,
-            n_retrievals=0,
-            n_refusals=0,
-            n_pending=0,
-            refusals={},
-            lag_s=0.0,
-            latency_ms={},
-            n_classes=len(CLASSES),
-        ),
-        0.0,
-    )
+    state.update(make_status(n_classes=len(CLASSES)), 0.0)
     view = AccuracyView(state, DARK)
     view.resize(340, 170)
     view.show()
@@ -68,13 +49,8 @@ def decide(view: AccuracyView, n: int, *, right: bool = True, sure: float = 0.5,
 
 def accents(view: AccuracyView, area: Any) -> np.ndarray:
     """Return where an area shows the accent colour, shape (height, width)."""
-    image = view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-    rows = rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
-    whole = rows.reshape(image.height(), image.width(), 3).astype(int)
-    whole = whole[int(area.top()) : int(area.bottom()) + 1, int(area.left()) : int(area.right()) + 1]
-    found: np.ndarray = np.abs(whole - np.array(QtGui.QColor(DARK.accent).getRgb()[:3])).max(axis=2) < 8
-    return found
+    rows, columns = slice(int(area.top()), int(area.bottom()) + 1), slice(int(area.left()), int(area.right()) + 1)
+    return is_color(pixels(view)[rows, columns], DARK.accent)
 
 
 def click(view: AccuracyView, page: Any) -> None:

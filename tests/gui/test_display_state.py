@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from necomimi.gallery import Gallery
 from necomimi.gui.display_state import MAX_MARKS, MAX_PICTURED, DisplayState
 from necomimi.gui.history import CAPACITY
-from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, Status, StreamInfo
+from necomimi.records import Chunk, Event, GeneratedImage, Refusal, Retrieval, StreamInfo
+
+from .synthetic import make_status
 
 CLASSES = tuple(f"c{i}" for i in range(10))
 
@@ -39,23 +42,16 @@ def make_chunk(start: float, n: int = 100, n_channels: int = 2, sfreq: float = 1
     return Chunk(data=data.astype(np.float32), timestamps=start + np.arange(n) / sfreq, info=info)
 
 
-def make_status(**changes: Any) -> Status:
-    values: dict[str, Any] = {
-        "state": "LIVE",
-        "message": "in words",
-        "sfreq": 100.0,
-        "n_samples": 100,
-        "n_missing": 0,
-        "n_events": 3,
-        "n_retrievals": 2,
-        "n_refusals": 1,
-        "n_pending": 0,
-        "refusals": {"gap": 1},
-        "lag_s": 0.0,
-        "latency_ms": {},
-        "n_classes": 10,
-    }
-    return Status(**(values | changes))
+account = partial(
+    make_status,
+    message="in words",
+    n_samples=100,
+    n_events=3,
+    n_retrievals=2,
+    n_refusals=1,
+    refusals={"gap": 1},
+    n_classes=10,
+)
 
 
 def answer(code: int, truth: str, labels: tuple[str, ...], onset: float | None = None, **more: Any) -> Retrieval:
@@ -98,7 +94,7 @@ def test_a_file_stem_stands_for_its_class() -> None:
 
 def test_without_a_gallery_there_are_labels_only() -> None:
     state = DisplayState()
-    state.update(make_status(n_classes=2), 0.9)
+    state.update(account(n_classes=2), 0.9)
     state.update(answer(0, "target", ("target", "nontarget")), 1.0)
     assert state.thumbnail("target") is None
     assert state.attribution == ""
@@ -166,8 +162,8 @@ def test_a_final_answer_that_was_lost_is_not_waited_for() -> None:
     state.update(answer(2, "c0", CLASSES[:5], until=0.2), 2.0)
     third = state.marks[2]
     assert state.awaits(third)
-    state.update(make_status(n_events=3), 2.1)
-    state.update(make_status(n_events=0), 9.0)  # another run
+    state.update(account(n_events=3), 2.1)
+    state.update(account(n_events=0), 9.0)  # another run
     assert not state.awaits(third)
     assert state.newest is None
 
@@ -192,22 +188,22 @@ def test_without_markers_nothing_is_judged() -> None:
 
 def test_warnings_are_those_of_the_newest_record() -> None:
     state = DisplayState()
-    state.update(make_status(warnings=("T7 is interpolated", "the newest sample is 2 s old")), 1.0)
+    state.update(account(warnings=("T7 is interpolated", "the newest sample is 2 s old")), 1.0)
     state.update(answer(0, "a", ("a",), warnings=("T7 is interpolated", "P9 is interpolated")), 1.1)
     assert state.warnings(1.2) == ["T7 is interpolated", "the newest sample is 2 s old", "P9 is interpolated"]
-    state.update(make_status(warnings=("P9 is interpolated",)), 2.0)
+    state.update(account(warnings=("P9 is interpolated",)), 2.0)
     assert state.warnings(2.1) == ["P9 is interpolated"]
     assert state.warnings(9.0) == []  # a decoder that is silent warns of nothing
-    state.update(make_status(), 9.1)
+    state.update(account(), 9.1)
     assert state.warnings(9.2) == []
 
 
 def test_the_epoch_is_as_long_as_the_decoder_says() -> None:
     state = DisplayState()
     assert state.epoch_s is None
-    state.update(make_status(), 1.0)
+    state.update(account(), 1.0)
     assert state.epoch_s is None  # an older decoder does not say
-    state.update(make_status(tmin=-0.2, tmax=0.8), 1.0)
+    state.update(account(tmin=-0.2, tmax=0.8), 1.0)
     assert state.epoch_s == (-0.2, 0.8)
     chunk = make_chunk(0.0)
     state.update(Chunk(data=chunk.data, timestamps=chunk.timestamps, info=replace(chunk.info, speed=2.0)), 1.0)
@@ -217,11 +213,11 @@ def test_the_epoch_is_as_long_as_the_decoder_says() -> None:
 def test_drift_and_jitter_are_told_where_they_are_known() -> None:
     state = DisplayState()
     state.update(make_chunk(1.0), 2.0)
-    state.update(make_status(), 2.0)
+    state.update(account(), 2.0)
     assert state.source(2.1).detail == "amp · 2 channels · 100 Hz"
-    state.update(make_status(drift_ppm=-31.4, jitter_ms=0.26), 2.0)
+    state.update(account(drift_ppm=-31.4, jitter_ms=0.26), 2.0)
     assert state.source(2.1).detail == "amp · 2 channels · 100 Hz · drift −31 ppm · jitter 0.3 ms"
-    state.update(make_status(drift_ppm=-0.3, jitter_ms=0.26), 2.2)
+    state.update(account(drift_ppm=-0.3, jitter_ms=0.26), 2.2)
     assert "drift +0 ppm" in state.source(2.3).detail
 
 
@@ -249,9 +245,9 @@ def test_a_restart_is_noticed_by_a_late_low_number() -> None:
 
 def test_a_restart_is_noticed_by_counters_that_went_back() -> None:
     state = DisplayState()
-    state.update(make_status(n_events=50), 1.0)
+    state.update(account(n_events=50), 1.0)
     state.update(answer(49, "a", ("b",)), 1.1)
-    state.update(make_status(n_events=0, n_samples=10), 5.0)
+    state.update(account(n_events=0, n_samples=10), 5.0)
     assert state.accuracy.scores()[0].n == 0
     assert state.accuracy.n_classes == 10
     assert state.status is not None
@@ -282,12 +278,14 @@ def test_stamps_that_are_no_numbers_are_passed_over() -> None:
     assert state.eeg is None
 
 
-def test_marks_are_bounded() -> None:
+@pytest.mark.parametrize("lost", [0, 2])  # events between two that have come
+def test_marks_are_bounded(lost: int) -> None:
     state = DisplayState()
-    for code in range(3 * MAX_MARKS):
+    for i in range(3 * MAX_MARKS):
+        code = (1 + lost) * i
         state.update(Event(onset=float(code), label="a", code=code), float(code))
     assert len(state.marks) == MAX_MARKS
-    assert len(state._by_code) <= MAX_MARKS + 1
+    assert list(state._by_code.values()) == list(state.marks)
 
 
 def test_the_source_in_words() -> None:
@@ -298,30 +296,30 @@ def test_the_source_in_words() -> None:
         return source.level, source.headline
 
     assert words(0.0) == ("waiting", "waiting for the decoder")
-    state.update(make_status(state="SEARCHING", message="no stream of type EEG yet"), 0.5)
+    state.update(account(state="SEARCHING", message="no stream of type EEG yet"), 0.5)
     assert words(0.6) == ("waiting", "source searching")
-    state.update(make_status(), 1.0)
+    state.update(account(), 1.0)
     assert words(1.1) == ("waiting", "waiting for EEG")
     state.update(make_chunk(1.0), 2.0)  # stamps 1.00 to 1.99
     assert words(2.1) == ("live", "live")
-    state.update(make_status(), 3.5)
+    state.update(account(), 3.5)
     assert words(3.6) == ("trouble", "no EEG for 2 s")
     state.update(make_chunk(2.0), 3.7)  # the newest stamp is 2.99
     assert words(3.8) == ("trouble", "EEG is 0.8 s old")
-    state.update(make_status(state="STALE", message="no sample for 0.6 s"), 3.9)
+    state.update(account(state="STALE", message="no sample for 0.6 s"), 3.9)
     assert words(3.95) == ("trouble", "source stale")
     assert state.source(3.95).detail == "no sample for 0.6 s"
     assert words(9.9) == ("trouble", "no data for 6 s")
-    state.update(make_status(), 10.0)
+    state.update(account(), 10.0)
     state.update(make_chunk(9.0), 10.0)
     assert words(10.1) == ("live", "live")
 
 
 def test_a_gallery_that_is_not_the_decoders_is_named() -> None:
     state = DisplayState(make_gallery())
-    state.update(make_status(n_classes=10), 1.0)
+    state.update(account(n_classes=10), 1.0)
     assert state.warnings(1.0) == []
-    state.update(make_status(n_classes=200), 1.0)
+    state.update(account(n_classes=200), 1.0)
     assert state.warnings(1.0) == ["this gallery has 10 classes, the decoder's 200"]
     assert state.accuracy.scores()[0].chance == 1 / 200
 
@@ -332,7 +330,7 @@ def test_samples_do_not_count_as_a_change_but_decisions_do() -> None:
     before = state.version
     state.update(make_chunk(1.0), 2.0)
     assert state.version == before
-    state.update(make_status(), 2.0)
+    state.update(account(), 2.0)
     assert state.version == before + 1
 
 
@@ -365,7 +363,7 @@ def test_a_preview_gives_way_to_the_finer_picture_of_its_stage() -> None:
 
 
 def test_a_picture_of_an_event_that_is_not_known_is_passed_over() -> None:
-    """This window came later, or the picture is of a run that is over: it begins no other run either."""
+    """The window came later, or the picture is of a run that is over: it begins no other run either."""
     state = DisplayState(make_gallery())
     state.update(picture(4), 0.5)
     state.update(answer(5, "c0", CLASSES[:5]), 1.0)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
+from pyqtgraph.Qt import QtCore
 
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.exhibition import FADE_S, HINT_S, ExhibitionView
@@ -12,6 +12,7 @@ from necomimi.gui.panel import smooth_image
 from necomimi.gui.theme import DARK
 from necomimi.records import Event, GeneratedImage, Retrieval
 
+from .screen import is_color, pixels
 from .synthetic import GALLERY
 
 pytestmark = pytest.mark.qt
@@ -58,21 +59,13 @@ class Hall:
             self.view.advance(self.now)
 
     def pixels(self) -> np.ndarray:
-        image = self.view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-        rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-        rows = rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
-        return rows.reshape(image.height(), image.width(), 3).astype(int)
+        return pixels(self.view)
 
     def middle(self, place: str) -> list[int]:
         """Return the colour in the middle of a place."""
         centre = self.view.picture_rects()[place].center()
         found: list[int] = self.pixels()[int(centre.y()), int(centre.x())].tolist()
         return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (3840, 2160), (1080, 1920), (640, 480)])
@@ -107,7 +100,7 @@ def test_what_was_seen_read_and_painted_is_there() -> None:
     for rect in hall.view.picture_rects().values():
         below = hall.view.caption_rect(rect)
         area = hall.pixels()[int(below.top()) + 2 : int(below.bottom()), int(below.left()) : int(below.right())]
-        assert (np.abs(area - np.array(QtGui.QColor(DARK.muted).getRgb()[:3])).max(axis=2) < 30).any()
+        assert is_color(area, DARK.muted, 30).any()
 
 
 def test_without_painted_pictures_the_best_guess_stands_at_the_right() -> None:
@@ -167,7 +160,7 @@ def test_the_way_back_is_told_for_three_seconds_each_time() -> None:
 
     def is_told() -> bool:
         area = hall.pixels()[int(line.top()) : int(line.bottom())]
-        return bool((np.abs(area - np.array(QtGui.QColor(DARK.window).getRgb()[:3])).max(axis=2) > 20).any())
+        return not is_color(area, DARK.window, 20).all()
 
     assert is_told()
     hall.wait(1.0)
@@ -194,14 +187,12 @@ def test_a_refusal_and_nothing_at_all_are_quiet() -> None:
 def test_small_pictures_are_enlarged_without_squares() -> None:
     """No step between neighbours is larger than a part of the step between the small picture's pixels."""
     rng = np.random.default_rng(0)
-    pixels = rng.choice([0, 240], (24, 24, 1)).repeat(3, axis=2).astype(np.uint8)
-    image = smooth_image(pixels, 480).convertToFormat(QtGui.QImage.Format.Format_Grayscale8)
-    rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-    grey = rows.reshape(image.height(), image.bytesPerLine())[:, : image.width()].astype(int)
+    small = rng.choice([0, 240], (24, 24, 1)).repeat(3, axis=2).astype(np.uint8)
+    grey = pixels(smooth_image(small, 480))[..., 0]
     assert 2 * 480 // 3 <= grey.shape[1] <= 2 * 480
     assert np.abs(np.diff(grey, axis=1)).max() < 240 / 8
     assert np.abs(np.diff(grey, axis=0)).max() < 240 / 8
-    assert abs(grey.mean() - pixels.mean()) < 6
+    assert abs(grey.mean() - small.mean()) < 6
 
 
 def test_its_own_size_on_a_dense_screen_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
+from pyqtgraph.Qt import QtCore, QtTest, QtWidgets
 
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.filmstrip_view import FilmstripView
@@ -13,6 +13,7 @@ from necomimi.gui.history import CAPACITY, History
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
+from .screen import is_color, pixels, rgb, turn_wheel
 from .synthetic import GALLERY
 
 pytestmark = pytest.mark.qt
@@ -60,19 +61,6 @@ class Strip:
         for key in keys:
             QtTest.QTest.keyClick(self.view, key)
 
-    def wheel(self, clicks: float) -> None:
-        event = QtGui.QWheelEvent(
-            QtCore.QPointF(50, 60),
-            QtCore.QPointF(50, 60),
-            QtCore.QPoint(),
-            QtCore.QPoint(0, round(120 * clicks)),
-            QtCore.Qt.MouseButton.NoButton,
-            QtCore.Qt.KeyboardModifier.NoModifier,
-            QtCore.Qt.ScrollPhase.NoScrollPhase,
-            False,
-        )
-        QtWidgets.QApplication.sendEvent(self.view, event)
-
     def click(self, place: int) -> None:
         button = QtCore.Qt.MouseButton.LeftButton
         QtTest.QTest.mouseClick(self.view, button, pos=self.view.frame_rects()[place].center().toPoint())
@@ -85,10 +73,7 @@ class Strip:
         QtTest.QTest.mouseRelease(self.view, button, pos=start + QtCore.QPoint(pixels, 0))
 
     def pixels(self) -> np.ndarray:
-        image = self.view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-        rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-        rows = rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
-        return rows.reshape(image.height(), image.width(), 3).astype(int)
+        return pixels(self.view)
 
     def verdict_color(self, place: int) -> tuple[int, ...]:
         """Return the colour in the middle of the verdict's line."""
@@ -96,18 +81,9 @@ class Strip:
         return tuple(self.pixels()[int(rect.bottom()) - 2, int(rect.center().x())].tolist())
 
 
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
 @pytest.fixture
 def strip() -> Strip:
     return Strip()
-
-
-def rgb(color: Any) -> tuple[int, ...]:
-    return QtGui.QColor(color).getRgb()[:3]
 
 
 def test_the_newest_stands_at_the_right_and_verdicts_are_told(strip: Strip) -> None:
@@ -138,15 +114,15 @@ def test_keys_choose_the_past_and_return(strip: Strip) -> None:
     assert strip.chosen() == 37
     strip.key(*[Key.Key_Left] * n)
     assert strip.places()[0] == strip.chosen() == 37 - n
-    strip.key(Key.Key_Home)
+    strip.view.choose_first()
     assert strip.chosen() == strip.places()[0] == 0
     strip.key(Key.Key_Left)
     assert strip.chosen() == 0
-    strip.key(Key.Key_End)
+    strip.view.return_to_live()
     assert strip.chosen() is None
     assert strip.view.is_live
-    strip.key(Key.Key_Left, Key.Key_Escape)
-    assert strip.chosen() == 38  # Esc is the window's
+    strip.key(Key.Key_Left, Key.Key_Home, Key.Key_End, Key.Key_Escape)
+    assert strip.chosen() == 38  # these are the window's
     strip.key(Key.Key_Right, Key.Key_Right)
     assert strip.view.is_live
 
@@ -166,22 +142,22 @@ def test_new_frames_do_not_move_what_is_looked_at(strip: Strip) -> None:
 
 def test_wheel_and_drag_scroll_and_choose_nothing(strip: Strip) -> None:
     strip.decide(60)
-    strip.wheel(1.0)
+    turn_wheel(strip.view, 120)
     assert strip.places()[-1] == 57
     assert "2 newer ones" in strip.view.subtitle()
     strip.decide(5)
     assert strip.places()[-1] == 57
-    strip.wheel(-0.5)
+    turn_wheel(strip.view, -60)
     assert strip.places()[-1] == 58
     pitch = strip.view.frame_rects()[58].width() + 10
     strip.drag(round(3 * pitch))
     assert strip.places()[-1] == 55
     strip.drag(-round(2 * pitch))
     assert strip.places()[-1] == 57
-    strip.wheel(-50)
+    turn_wheel(strip.view, -6000)
     assert strip.view.is_live
     assert strip.places()[-1] == 64
-    strip.wheel(500)
+    turn_wheel(strip.view, 60000)
     assert strip.places()[0] == 0
     assert strip.chosen() is None
 
@@ -189,7 +165,7 @@ def test_wheel_and_drag_scroll_and_choose_nothing(strip: Strip) -> None:
 def test_what_has_left_the_memory_stays_chosen_until_it_is_let_go(strip: Strip) -> None:
     strip.state.history = History(capacity=30)
     strip.decide(30)
-    strip.key(Key.Key_Home)
+    strip.view.choose_first()
     mark = strip.view.chosen
     strip.decide(25)
     assert strip.view.chosen is mark
@@ -201,7 +177,7 @@ def test_what_has_left_the_memory_stays_chosen_until_it_is_let_go(strip: Strip) 
 
 def test_at_least_three_hundred_decisions_can_be_seen_again(strip: Strip) -> None:
     strip.decide(CAPACITY + 10)
-    strip.key(Key.Key_Home)
+    strip.view.choose_first()
     assert strip.chosen() == 10
     assert CAPACITY >= 300
 
@@ -274,8 +250,8 @@ def test_a_new_run_is_marked_and_the_old_one_can_be_seen_again(strip: Strip) -> 
     assert strip.places() == list(range(9))
     rect = strip.view.frame_rects()[6]
     line = strip.pixels()[int(rect.top()) : int(rect.bottom()), int(rect.left()) - 5]
-    assert (np.abs(line - np.array(rgb(DARK.muted))).max(axis=1) < 6).any()
-    strip.key(Key.Key_Home)
+    assert is_color(line[:, None], DARK.muted).any()
+    strip.view.choose_first()
     assert strip.chosen() == 0
     assert strip.view.chosen is not None
     assert set(strip.view.chosen.pictures) == {"one-stage"}

@@ -4,18 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
+from pyqtgraph.Qt import QtCore, QtGui
 
 from necomimi.gui.gutter import LINE, Gutter, place_names
 from necomimi.gui.rows import by_region, in_stream_order
 from necomimi.gui.theme import DARK
 
 pytestmark = pytest.mark.qt
-
-
-@pytest.fixture(scope="module")
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
 
 
 @pytest.mark.parametrize(("n", "n_columns"), [(1, 1), (8, 1), (63, 2), (256, 2)])
@@ -34,7 +29,7 @@ def test_names_never_overlap_and_bad_ones_come_first(n: int, n_columns: int, bad
     assert len(places) >= min(n, 40)
 
 
-def draw(application: Any, names: tuple[str, ...], verdicts: dict[int, str]) -> tuple[Gutter, Any]:
+def draw(names: tuple[str, ...], verdicts: dict[int, str]) -> tuple[Gutter, Any]:
     gutter, rows = Gutter(), by_region(names)
     plot = QtCore.QRectF(20 + gutter.width(names, rows, 560 / len(names)), 30, 600, 560)
     image = QtGui.QImage(800, 640, QtGui.QImage.Format.Format_ARGB32_Premultiplied)
@@ -45,9 +40,9 @@ def draw(application: Any, names: tuple[str, ...], verdicts: dict[int, str]) -> 
     return gutter, image
 
 
-def test_names_and_groups_are_found_where_they_are_drawn(application: Any) -> None:
+def test_names_and_groups_are_found_where_they_are_drawn() -> None:
     names = ("Oz", "Fz", "Cz", "O1", "AUX")
-    gutter, _ = draw(application, names, {})
+    gutter, _ = draw(names, {})
     for channel, box in gutter._boxes.items():
         assert gutter.channel_at(box.center()) == channel
     down = sorted(gutter._boxes, key=lambda channel: gutter._boxes[channel].top())
@@ -56,18 +51,18 @@ def test_names_and_groups_are_found_where_they_are_drawn(application: Any) -> No
     assert gutter.channel_at(QtCore.QPointF(15.0, 200.0)) is None  # among the groups
 
 
-def test_a_name_that_is_left_out_can_still_be_pointed_at(application: Any) -> None:
+def test_a_name_that_is_left_out_can_still_be_pointed_at() -> None:
     names = tuple(f"E{i}" for i in range(256))
-    gutter, _ = draw(application, names, {})
+    gutter, _ = draw(names, {})
     assert len(gutter._boxes) < 256
     x = gutter._plot.left() - 2
     hit = {gutter.channel_at(QtCore.QPointF(x, y)) for y in np.arange(gutter._plot.top(), gutter._plot.bottom(), 0.5)}
     assert hit >= set(range(256)) - gutter._boxes.keys() - {255}
 
 
-def test_a_bad_channels_name_has_the_colour_of_trouble(application: Any) -> None:
+def test_a_bad_channels_name_has_the_colour_of_trouble() -> None:
     names = ("Fz", "Cz", "Oz")
-    gutter, image = draw(application, names, {1: "noisy"})
+    gutter, image = draw(names, {1: "noisy"})
 
     def has_trouble(channel: int) -> bool:
         box = gutter._boxes[channel].adjusted(0, -3, 0, 3).toRect()

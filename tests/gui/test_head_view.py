@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,22 +16,13 @@ from necomimi.records import Chunk, Event, Refusal, Retrieval, StreamInfo
 from necomimi.regions import flat_positions
 from necomimi.synthetic import Synthetic
 
+from .screen import pixels, turn_wheel
+
 pytestmark = pytest.mark.qt
 
 NAMES = Synthetic.parse("synthetic:63x1000x5").ch_names
 SFREQ = 250.0
 LEFT_BUTTON = QtCore.Qt.MouseButton.LeftButton
-
-
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
-@pytest.fixture(autouse=True)
-def english_again() -> Iterator[None]:
-    yield
-    use_language("en")
 
 
 class Bench:
@@ -75,11 +64,7 @@ class Bench:
         self.now += 1 / SFREQ
 
     def pixels(self) -> np.ndarray:
-        image = self.view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-        rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-        return rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
-            image.height(), image.width(), 3
-        )
+        return pixels(self.view)
 
 
 def retrieval(event: Event) -> Retrieval:
@@ -102,9 +87,9 @@ def test_the_response_shows_at_the_back_and_at_its_latency() -> None:
     assert view.shown_latency() == pytest.approx(0.12, abs=0.012)
     values = view.evoked.at(0.12)
     assert np.corrcoef(values, bench.pattern)[0, 1] > 0.95
-    pixels = bench.pixels().astype(int)
+    shown = bench.pixels()
     right = view.head_rects()[1].toRect()
-    disc = pixels[right.top() : right.bottom(), right.left() : right.right()]
+    disc = shown[right.top() : right.bottom(), right.left() : right.right()]
     top, bottom = disc[len(disc) // 5], disc[int(0.85 * len(disc))]
     middle = slice(disc.shape[1] // 2 - 10, disc.shape[1] // 2 + 10)
     assert (top[middle, 2] - top[middle, 0]).mean() > 20  # blue in front
@@ -155,6 +140,20 @@ def test_pointer_and_clicks_choose_the_latency() -> None:
     assert view.shown_latency() == pytest.approx(0.5, abs=0.005)
     QtTest.QTest.mouseClick(view, LEFT_BUTTON, pos=view.head_rects()[1].center().toPoint())
     assert view.latency is None
+
+
+def test_the_wheel_moves_the_latency_by_a_sample_a_notch() -> None:
+    bench = Bench()
+    bench.play(6.0)
+    view = bench.view
+    view.choose_latency(0.3)
+    turn_wheel(view, 0, right=120)  # another wheel
+    turn_wheel(view, 60)
+    assert view.latency == 0.3
+    turn_wheel(view, 60)
+    assert view.latency == pytest.approx(0.3 + 1 / SFREQ)
+    turn_wheel(view, -240)
+    assert view.latency == pytest.approx(0.3 - 1 / SFREQ)
 
 
 def test_bad_channels_are_left_out_and_named() -> None:

@@ -37,8 +37,12 @@ def test_runs_are_told_apart_as_long_as_their_border_is_kept() -> None:
     history.begin_run()
     history.begin_run()
     assert list(history.run_starts) == [1]
-    for code in range(5):
+    assert history.of_this_run() == []
+    history.add(mark(0))
+    assert history.of_this_run() == [history[1]]
+    for code in range(4):
         history.add(mark(code))
+    assert history.of_this_run() == list(history)
     history.begin_run()
     assert list(history.run_starts) == [6]
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 import string
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from necomimi.gui.japanese import JAPANESE
 from necomimi.gui.language import choose_language, current_language, tr, use_language
 
 GUI = Path(__file__).parents[2] / "gui"
-
-
-@pytest.fixture(autouse=True)
-def english_again() -> Iterator[None]:
-    yield
-    use_language("en")
 
 
 def texts() -> dict[str, str]:

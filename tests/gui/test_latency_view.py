@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from pyqtgraph.Qt import QtGui, QtWidgets
 
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.language import use_language
 from necomimi.gui.latency_view import ROW, LatencyView, fit
 from necomimi.gui.theme import LIGHT
-from necomimi.records import Event, Retrieval, Status
+from necomimi.records import Event, Retrieval
+
+from .screen import is_color, pixels
+from .synthetic import make_status
 
 pytestmark = pytest.mark.qt
 
 
-def account(**changes: Any) -> Status:
-    values: dict[str, Any] = {
-        "state": "LIVE", "message": "", "sfreq": 250.0, "n_samples": 9, "n_missing": 0, "n_events": 12,
-        "n_retrievals": 7, "n_refusals": 4, "n_pending": 1, "refusals": {"flat": 1, "gap": 3, "late": 0},
-        "lag_s": 0.1, "latency_ms": {}, "n_classes": 5,
-    }  # fmt: skip
-    return Status(**values | changes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
+account = partial(
+    make_status, n_samples=9, n_events=12, n_retrievals=7, n_refusals=4, n_pending=1,
+    refusals={"flat": 1, "gap": 3, "late": 0}, lag_s=0.1, n_classes=5,
+)  # fmt: skip
 
 
 @pytest.fixture
-def view() -> Iterator[LatencyView]:
+def view() -> LatencyView:
     state = DisplayState()
     for code in range(40):
         latency = {"epoch": 1.0, "wait": 0.5, "embed": 123.4, "retrieve": 0.3, "novel step": 2.0, "total": 130.0}
@@ -43,8 +37,7 @@ def view() -> Iterator[LatencyView]:
     state.update(account(), 41.0)
     view = LatencyView(state, LIGHT)
     view.advance(41.0)
-    yield view
-    use_language("en")
+    return view
 
 
 def rows(view: LatencyView) -> list[tuple[str, str, str]]:
@@ -72,13 +65,6 @@ def test_an_old_newest_sample_and_missing_ones_are_trouble(view: LatencyView) ->
     assert ("a reason of tomorrow", "4", "trouble") in found
 
 
-def picture(view: LatencyView) -> np.ndarray:
-    image = view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-    lines = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-    lines = lines.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
-    return lines.reshape(image.height(), image.width(), 3).astype(int)
-
-
 @pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize("width", [320, 380, 420, 520, 560, 640, 1000])
 def test_its_parts_lie_side_by_side_within_the_panel(view: LatencyView, width: int, language: Any) -> None:
@@ -89,9 +75,8 @@ def test_its_parts_lie_side_by_side_within_the_panel(view: LatencyView, width: i
         assert body.left() <= rect.left() < rect.right() <= body.right()
     assert table.right() < counts.left()
     assert strip.width() == 0 or (strip.width() >= 80 and strip.right() < table.left())
-    margin = picture(view)[40:-10, 1:12]  # short of the round corners
-    panel = np.array(QtGui.QColor(LIGHT.panel).getRgb()[:3])
-    assert (np.abs(margin - panel).max(axis=2) <= 6).all()  # nothing sticks out
+    margin = pixels(view)[40:-10, 1:12]  # short of the round corners
+    assert is_color(margin, LIGHT.panel).all()  # nothing sticks out
 
 
 def test_what_does_not_fit_is_counted(view: LatencyView) -> None:

@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import mne
 import numpy as np
 import pytest
 from PIL import Image
-from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
+from pyqtgraph.Qt import QtCore, QtTest, QtWidgets
 
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.gui.flips import BLANK, Frame
@@ -28,6 +30,8 @@ from necomimi.gui.presenter_pages import Pages
 from necomimi.gui.stage import Diode, TimedStage
 from necomimi.lsl import Finder, MarkerInlet, find_stream
 from necomimi.sequence import Paradigm, choose_pictures, draw_sequences
+
+from .screen import pixels
 
 pytestmark = [pytest.mark.qt, pytest.mark.lsl]
 
@@ -140,13 +144,12 @@ def test_what_is_shown_is_what_was_drawn(folder: Path, tmp_path: Path) -> None:
 # Ends
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_safely(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_it_safely(folder: Path, tmp_path: Path) -> None:
     log = tmp_path / "x_events.tsv"
     process = start(folder, "--auto", "--repetitions", 100, "--wait", 60, "--log", log)
     with MarkerInlet(find_stream(Finder(source_id=source_id()), 60.0)) as inlet:
         wait_for_rows(log, 3)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         heard: list[str] = []
         deadline = time.monotonic() + LIMIT_S
         while "present/end" not in heard and time.monotonic() < deadline:
@@ -212,6 +215,40 @@ def test_a_person_begins_and_ends_it(folder: Path, tmp_path: Path, key: Any, why
     del person
 
 
+def test_whoever_waits_for_a_listener_can_be_told_to_end(folder: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def tell() -> None:
+        while signal.getsignal(signal.SIGTERM) is before:
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGTERM)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    result = present(Run(folder=folder, wait_s=LIMIT_S), QUICK, Screen())
+    teller.join()
+    assert (result["ended"], result["n_pictures"]) == ("told to end", 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody remove a file that is open")
+def test_a_log_that_cannot_be_ended_is_told_in_words(
+    folder: Path, tmp_path: Path, necomimi: Callable[..., Any]
+) -> None:
+    log = tmp_path / "unplugged" / "x_events.tsv"
+    log.parent.mkdir()
+
+    def unplug() -> None:
+        if log.exists():
+            timer.stop()
+            shutil.rmtree(log.parent)
+
+    timer = QtCore.QTimer(interval=20, timeout=unplug)
+    timer.start()
+    status, _, remarks = necomimi("present", folder, "--offscreen", "--auto", "--limit", 1, "--break", 0, "--log", log)
+    assert status == 2
+    assert f"{log} is not whole" in remarks.replace("\n", "")
+
+
 # What is refused
 
 
@@ -241,9 +278,19 @@ def test_a_screen_that_is_not_there(folder: Path, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is always a display")
-def test_what_is_refused(folder: Path, arguments: list[str], environment: dict[str, str], words: str) -> None:
-    _, err = finish(start(*(word.format(folder=folder) for word in arguments), **environment), status=2)
-    assert words in err
+def test_what_is_refused(
+    folder: Path,
+    necomimi: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    environment: dict[str, str],
+    words: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    status, _, remarks = necomimi("present", *(word.format(folder=folder) for word in arguments))
+    assert status == 2
+    assert words in remarks
 
 
 # The screen
@@ -254,15 +301,6 @@ def test_timing_is_measured() -> None:
     assert result["refresh_hz"] == pytest.approx(60, rel=0.1)
     assert result["n"] > 5
     assert result["verdict"].startswith("no vertical sync")
-
-
-def pixels(image: Any) -> np.ndarray:
-    """Return a QImage's pixels, shape (height, width, 3)."""
-    image = image.convertToFormat(QtGui.QImage.Format.Format_RGB888)
-    bits = image.constBits()
-    bits.setsize(image.sizeInBytes())
-    rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -276,12 +314,12 @@ def test_a_frame(folder: Path, corner: Any, where: tuple[int, int]) -> None:
     stage.upload(0, pages.picture(folder / "00003_thing3" / "thing3_1.png"))
     stage.upload(BLANK, pages.blank())
     stage._frame = Frame(0, True)
-    shown = pixels(stage.grab().toImage())
+    shown = pixels(stage)
     picture = (np.abs(shown - (210, 0, 45)).max(axis=2) < 3).nonzero()
     assert [int(axis.max() - axis.min()) + 1 for axis in picture] == [69, 150]  # 130 x 60 pixels, as large as fits
     assert tuple(shown[where]) == (255, 255, 255)
     stage._frame = Frame(BLANK, False)
-    blank = pixels(stage.grab().toImage())
+    blank = pixels(stage)
     assert tuple(blank[where]) == (0, 0, 0)
     assert blank[150, 200, 0] > blank[150, 200, 1] + 50  # the dot is red
     outside = np.ones((300, 400), dtype=bool)

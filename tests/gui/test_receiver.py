@@ -15,8 +15,10 @@ from necomimi.curve import make_client_keys, make_server_keys
 from necomimi.errors import FeedError
 from necomimi.feed import Publisher, decode, encode
 from necomimi.gui.display_state import DisplayState
-from necomimi.gui.receiver import PICTURE_CAPACITY, Receiver
-from necomimi.records import Event, GeneratedImage, Retrieval, Status
+from necomimi.gui.receiver import LARGE_PICTURES, PICTURES, Receiver
+from necomimi.records import Event, GeneratedImage, Retrieval
+
+from .synthetic import make_status
 
 DEADLINE_S = 20.0
 
@@ -65,21 +67,7 @@ def test_records_arrive_in_order_with_their_time(publisher: Publisher) -> None:
 
 def test_the_records_of_an_older_decoder_are_understood() -> None:
     event = Event(onset=1.0, label="a", code=0)
-    status = Status(
-        state="LIVE",
-        message="",
-        sfreq=100.0,
-        n_samples=1,
-        n_missing=0,
-        n_events=1,
-        n_retrievals=0,
-        n_refusals=0,
-        n_pending=1,
-        refusals={},
-        lag_s=0.0,
-        latency_ms={},
-        n_classes=2,
-    )
+    status = make_status(n_samples=1, n_events=1, n_pending=1)
     answer = Retrieval(event=event, labels=("a", "b"), scores=np.array([0.7, 0.3], dtype=np.float32))
     added = ("until", "sure", "warnings", "tmin", "tmax", "drift_ppm", "jitter_ms", "cpu_percent")
     state = DisplayState()
@@ -105,15 +93,19 @@ def test_a_window_that_hangs_loses_the_oldest_and_knows_how_many(publisher: Publ
     receiver.stop()
 
 
-def test_of_pictures_only_the_newest_wait_and_each_comes_after_what_it_is_of(publisher: Publisher) -> None:
+@pytest.mark.parametrize("most", [LARGE_PICTURES + 8, PICTURES])
+def test_the_newest_pictures_wait_whole_older_ones_small_and_each_comes_after_what_it_is_of(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("necomimi.gui.receiver.PICTURES", most)
     receiver = Receiver(publisher.address)
     receiver.start()
     connect(publisher, receiver)
-    n = 3 * PICTURE_CAPACITY
+    n = 3 * LARGE_PICTURES
     for code in range(n):
         event = Event(onset=float(code), label="a", code=code)
         publisher.send(event)
-        pixels = np.full((512, 512, 3), code, dtype=np.uint8)
+        pixels = np.full((256, 512, 3), code, dtype=np.uint8)
         publisher.send(GeneratedImage(event=event, pixels=pixels, seed=0, stage="one-stage"))
     last = Event(onset=0.0, label="last", code=n)
     publisher.send(last)
@@ -122,7 +114,9 @@ def test_of_pictures_only_the_newest_wait_and_each_comes_after_what_it_is_of(pub
     events = [record.code for record in taken if isinstance(record, Event)]
     pictures = [record for record in taken if isinstance(record, GeneratedImage)]
     assert events == list(range(n + 1))
-    assert [image.event.code for image in pictures] == list(range(n - PICTURE_CAPACITY, n))
+    assert [image.event.code for image in pictures] == list(range(n - min(n, most), n))
+    sizes = [image.pixels.shape[:2] for image in pictures]
+    assert sizes == [(48, 96)] * (len(pictures) - LARGE_PICTURES) + [(256, 512)] * LARGE_PICTURES
     assert all(image.pixels[0, 0, 0] == image.event.code for image in pictures)
     assert all(taken.index(image.event) < i for i, image in enumerate(taken) if isinstance(image, GeneratedImage))
     assert receiver.n_dropped == 0

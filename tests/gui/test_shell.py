@@ -20,7 +20,7 @@ from necomimi.gui import language
 from necomimi.gui.arrangement import visible_geometry
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.japanese import JAPANESE
-from necomimi.gui.language import tr, use_language
+from necomimi.gui.language import tr
 from necomimi.gui.playback import PlaybackReceiver
 from necomimi.gui.playback_bar import clock_time
 from necomimi.gui.receiver import Receiver
@@ -29,6 +29,7 @@ from necomimi.gui.settings import Settings
 from necomimi.gui.theme import DARK, LIGHT
 from necomimi.gui.window import ViewerWindow
 
+from .screen import is_color, pixels
 from .synthetic import GALLERY, synthetic
 
 pytestmark = pytest.mark.qt
@@ -63,18 +64,6 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder.advance(sink.now)
     sink.recorder.close()
     return path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
-@pytest.fixture(autouse=True)
-def english_again() -> Iterator[None]:
-    use_language("en")
-    yield
-    use_language("en")
 
 
 class Wall:
@@ -133,17 +122,9 @@ def choose(window: Any, *names: str) -> None:
     QtWidgets.QApplication.processEvents()
 
 
-def pixels(widget: Any) -> np.ndarray:
-    """Return what a widget shows, shape (height, width, 3)."""
-    image = widget.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-    rows = rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
-    return rows.reshape(image.height(), image.width(), 3).astype(int)
-
-
 def share(area: np.ndarray, color: str, tolerance: int = 6) -> float:
     """Return the share of an area that has a colour."""
-    return float((np.abs(area - np.array(QtGui.QColor(color).getRgb()[:3])).max(axis=2) <= tolerance).mean())
+    return float(is_color(area, color, tolerance).mean())
 
 
 def words_of(menu: Any) -> list[str]:
@@ -500,7 +481,7 @@ def test_the_time_bar_is_clicked_and_dragged(opened: Opened, recording: Path) ->
     QtTest.QTest.mousePress(bar, QtCore.Qt.MouseButton.LeftButton, pos=middle)
     QtTest.QTest.mouseMove(bar, QtCore.QPoint(round(track.left() + track.width() / 4), middle.y()))
     filled = pixels(bar)[round(track.center().y())]
-    n_filled = (np.abs(filled - np.array(QtGui.QColor(DARK.accent).getRgb()[:3])).max(axis=1) <= 6).sum()
+    n_filled = is_color(filled[None], DARK.accent).sum()
     assert n_filled == pytest.approx(track.width() / 4, abs=10)  # the knob follows the pointer
     assert playback.position == pytest.approx(playback.length / 2, rel=0.02)  # the window only when it is let go
     beyond = QtCore.QPoint(round(track.left()) - 500, middle.y())
@@ -640,7 +621,7 @@ def test_a_session_report_says_what_the_window_knows(opened: Opened, recording: 
     assert signal["drift"] == "+12 ppm"
     assert signal["samples received"] == str(state.status.n_samples)
     decisions = rows_of(page, "Decisions")[1:]
-    decided = [mark for mark in state.marks if mark.verdict != "pending"]
+    decided = list(state.history)
     assert len(decided) > N_DECISIONS
     assert len(decisions) == N_DECISIONS
     for row, mark in zip(decisions, reversed(decided), strict=False):
@@ -651,6 +632,16 @@ def test_a_session_report_says_what_the_window_knows(opened: Opened, recording: 
     png = re.search(r'<img src="data:image/png;base64,([^"]+)"', page)
     assert png is not None
     assert "session.feed, at 2:" in page
+
+
+def test_a_session_report_is_of_one_run(opened: Opened, tmp_path: Path) -> None:
+    window = opened()
+    for onset in (1.0, 100.0):  # the second event has the first one's number: another run
+        event = synthetic.Event(onset=onset, label=f"seen_at_{onset:.0f}", code=0)
+        window.state.update(synthetic.Refusal(event=event, reason="gap"), onset)
+    window.save_report(tmp_path / "session.html")
+    decisions = rows_of((tmp_path / "session.html").read_text(encoding="utf-8"), "Decisions")[1:]
+    assert [row[1] for row in decisions] == ["seen at 100"]
 
 
 def test_a_session_report_escapes_what_came_from_outside(opened: Opened, tmp_path: Path) -> None:

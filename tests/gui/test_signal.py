@@ -35,17 +35,6 @@ DEADLINE_S = 30.0
 KEY = QtCore.Qt.Key
 
 
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
-@pytest.fixture(autouse=True)
-def english_again() -> Iterator[None]:
-    yield
-    use_language("en")
-
-
 def header(name: str, units: str = "microvolts") -> StreamInfo:
     return StreamInfo(
         name=name, type="EEG", source_id=f"{name}-id", uid="", ch_names=(*NAMES, "trigger"), sfreq=SFREQ,
@@ -236,21 +225,34 @@ def test_a_silent_unit_is_guessed(amplifier: Callable[..., Amplifier]) -> None:
 
 
 @pytest.mark.lsl
-def test_it_prints_an_object_for_programs(amplifier: Callable[..., Amplifier]) -> None:
-    amplifier("signal-json", n_bad=4)
-    done = run("--json", "--eeg-name", "signal-json", "--seconds", "2")
-    assert done.returncode == 1, done.stderr
-    found = json.loads(done.stdout)
-    assert (found["ready"], found["n_good"], found["n_channels"]) == (False, 28, 32)
-    assert found["bad"] == list(NAMES[:4])
-    assert found["channels"][0] == {"name": NAMES[0], "verdict": "flat", "rms_uv": 0.0, "mains_uv": 0.0}
-    done = run("--json", "--eeg-name", "signal-json", "--seconds", "2", "--max-bad", "0.2")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["ready"] is True
+def test_a_stream_that_never_sends_anything_is_not_waited_for_for_ever(necomimi: Callable[..., Any]) -> None:
+    outlet = EEGOutlet(header("signal-mute"))
+    status, _, remarks = necomimi("signal", "--json", "--eeg-name", "signal-mute", "--timeout", 2)
+    assert status == 1
+    assert "stream 'signal-mute' sends nothing" in remarks
+    del outlet
 
 
 @pytest.mark.lsl
-def test_the_synthetic_amplifier_is_ready_and_a_screenshot_is_saved(tmp_path: Path) -> None:
+def test_it_prints_an_object_for_programs(amplifier: Callable[..., Amplifier], necomimi: Callable[..., Any]) -> None:
+    amplifier("signal-json", n_bad=4)
+    status, told, remarks = necomimi("signal", "--json", "--eeg-name", "signal-json", "--seconds", 2)
+    assert status == 1, remarks
+    found = json.loads(told)
+    assert (found["ready"], found["n_good"], found["n_channels"]) == (False, 28, 32)
+    assert found["bad"] == list(NAMES[:4])
+    assert found["channels"][0] == {"name": NAMES[0], "verdict": "flat", "rms_uv": 0.0, "mains_uv": 0.0}
+    status, told, remarks = necomimi(
+        *("signal", "--json", "--eeg-name", "signal-json", "--seconds", 2, "--max-bad", 0.2)
+    )
+    assert status == 0, remarks
+    assert json.loads(told)["ready"] is True
+
+
+@pytest.mark.lsl
+def test_the_synthetic_amplifier_is_ready_and_a_screenshot_is_saved(
+    tmp_path: Path, necomimi: Callable[..., Any]
+) -> None:
     player = subprocess.Popen(
         [sys.executable, "-m", "necomimi", "replay", "synthetic:63x500x5"], stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -261,24 +263,26 @@ def test_the_synthetic_amplifier_is_ready_and_a_screenshot_is_saved(tmp_path: Pa
         done = run(*options, "--screenshot", str(picture), QT_QPA_PLATFORM="offscreen")
         assert done.returncode == 0, done.stderr
         assert QtGui.QImage(str(picture)).width() == 1000
-        done = run(*options, "--headless")
-        assert done.returncode == 0, done.stderr
-        assert "ready: 63 of 63 channels are good" in done.stdout
-        assert "Fp1" in done.stdout
-        assert "trigger" not in done.stdout
+        status, told, remarks = necomimi("signal", *options, "--headless")
+        assert status == 0, remarks
+        assert "ready: 63 of 63 channels are good" in told
+        assert "Fp1" in told
+        assert "trigger" not in told
     finally:
         player.kill()
         player.wait()
 
 
 @pytest.mark.lsl
-@pytest.mark.parametrize("option", ["--headless", "--theme=dark"])
-def test_without_a_stream_it_says_so(option: str) -> None:
-    done = run(option, "--eeg-name", "nobody-at-all", "--timeout", "1", QT_QPA_PLATFORM="offscreen")
-    assert done.returncode == 1, done.stderr
-    assert "no LSL stream matches name 'nobody-at-all'" in done.stderr
-    assert "necomimi streams" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_without_a_stream_it_says_so(necomimi: Callable[..., Any]) -> None:
+    options = ("--eeg-name", "nobody-at-all", "--timeout", "1")
+    in_window = run("--theme=dark", *options, QT_QPA_PLATFORM="offscreen")
+    assert "Traceback" not in in_window.stderr
+    headless, _, remarks = necomimi("signal", "--headless", *options)
+    for status, words in ((in_window.returncode, in_window.stderr), (headless, remarks)):
+        assert status == 1, words
+        assert "no LSL stream matches name 'nobody-at-all'" in words
+        assert "necomimi streams" in words
 
 
 def test_help_answers_without_qt() -> None:

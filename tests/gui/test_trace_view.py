@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
-from pyqtgraph.Qt import QtCore, QtGui, QtTest, QtWidgets
+from pyqtgraph.Qt import QtCore, QtTest
 
 from necomimi.gui.display_filter import AVERAGE, DisplaySettings
 from necomimi.gui.display_state import DisplayState
 from necomimi.gui.event_layer import Labels, refused_spans
 from necomimi.gui.language import use_language
 from necomimi.gui.mark import Mark
+from necomimi.gui.ruler import SCALES
 from necomimi.gui.theme import DARK, LIGHT
-from necomimi.gui.trace_view import SCALES, WINDOWS_S, TraceView
-from necomimi.records import Chunk, Event, Refusal, Retrieval, Status, StreamInfo
+from necomimi.gui.trace_controls import WINDOWS_S
+from necomimi.gui.trace_view import TraceView
+from necomimi.records import Chunk, Event, Refusal, Retrieval, StreamInfo
+
+from .screen import is_color, pixels, turn_wheel
+from .synthetic import make_status
 
 pytestmark = pytest.mark.qt
 
@@ -22,13 +26,8 @@ NOW = 1000.0
 SFREQ = 500.0
 
 
-@pytest.fixture(scope="module")
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
 @pytest.fixture
-def view(application: Any) -> Iterator[TraceView]:
+def view() -> Iterator[TraceView]:
     view = TraceView(DisplayState(), DARK)
     view.resize(800, 500)
     view.show()
@@ -62,39 +61,6 @@ def feed(
     view.advance(NOW)
 
 
-def make_status(tmin: float, tmax: float) -> Status:
-    return Status(
-        state="LIVE",
-        message="",
-        sfreq=SFREQ,
-        n_samples=1,
-        n_missing=0,
-        n_events=1,
-        n_retrievals=0,
-        n_refusals=1,
-        n_pending=0,
-        refusals={},
-        lag_s=0.0,
-        latency_ms={},
-        n_classes=2,
-        tmin=tmin,
-        tmax=tmax,
-    )
-
-
-def pixels(view: TraceView) -> np.ndarray:
-    """Return what the view shows, shape (height, width, 3)."""
-    image = view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-    return rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
-        image.height(), image.width(), 3
-    )
-
-
-def rgb(color: Any) -> np.ndarray:
-    return np.array(QtGui.QColor(color).getRgb()[:3])
-
-
 def crop(view: TraceView, left: float = 0.0, right: float = 1.0) -> np.ndarray:
     """Return the plot's pixels between two fractions of its width."""
     image = pixels(view)  # first: painting decides how much room the labels take
@@ -110,22 +76,6 @@ def bright(area: np.ndarray) -> np.ndarray:
 
 def press(view: TraceView, key: str) -> None:
     QtTest.QTest.keyClick(view, getattr(QtCore.Qt.Key, f"Key_{key}"))
-
-
-def turn_wheel(view: TraceView, eighths: int) -> None:
-    none = QtCore.Qt.MouseButton.NoButton
-    modifier = QtCore.Qt.KeyboardModifier.NoModifier
-    event = QtGui.QWheelEvent(
-        QtCore.QPointF(300, 200),
-        QtCore.QPointF(300, 200),
-        QtCore.QPoint(0, 0),
-        QtCore.QPoint(0, eighths),
-        none,
-        modifier,
-        QtCore.Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QtWidgets.QApplication.sendEvent(view, event)
 
 
 def test_every_channel_is_drawn_in_its_row_over_the_whole_width(view: TraceView) -> None:
@@ -159,11 +109,11 @@ def test_a_gap_is_empty_and_the_signal_stops_where_it_stopped(view: TraceView) -
 def test_refused_epochs_are_shaded_up_to_the_next_event(view: TraceView) -> None:
     feed(view, NOW - 12, NOW)
     first, second = (Event(onset=NOW - age, label="a", code=i) for i, age in enumerate((6.0, 5.5)))
-    before = crop(view).astype(int)
+    before = crop(view)
     view.state.update(first, NOW)
     view.state.update(second, NOW)
     view.state.update(Refusal(event=first, reason="amplitude"), NOW)
-    change = crop(view).astype(int)
+    change = crop(view)
     assert change.shape[0] < before.shape[0]  # the labels took a line
     tinted = (change[..., 0] - change[..., 2]) > 8  # redder than blue: only the trouble colour is
     columns = np.flatnonzero(tinted.mean(axis=0) > 0.5) / change.shape[1]
@@ -191,7 +141,7 @@ def test_refused_epochs_are_shaded_over_their_whole_length(view: TraceView) -> N
     for code, age in enumerate((10.6, 6.0, 5.8)):  # the first began before the left border
         event = Event(onset=NOW - age, label="a", code=code)
         view.state.update(event if code == 2 else refused(event.onset, code).answer, NOW)
-    change = crop(view).astype(int)
+    change = crop(view)
     tinted = (change[..., 0] - change[..., 2]) > 8
     columns = np.flatnonzero(tinted.mean(axis=0) > 0.5) / change.shape[1]
     first, second = columns[columns < 0.2], columns[columns > 0.2]
@@ -203,13 +153,12 @@ def test_marks_take_the_colour_of_their_verdict(view: TraceView) -> None:
     feed(view, NOW - 12, NOW)
     event = Event(onset=NOW - 5, label="aircraft_carrier", code=0)
     view.state.update(event, NOW)
-    accent = rgb(DARK.color("accent"))
 
     def n_accent() -> int:
         image = pixels(view)
         plot = view.plot_rect()
-        header = image[40 : int(plot.top()), int(plot.left()) :].astype(int)
-        return int((np.abs(header - accent).max(axis=2) < 30).sum())
+        header = image[40 : int(plot.top()), int(plot.left()) :]
+        return int(is_color(header, DARK.accent, 30).sum())
 
     assert n_accent() == 0
     scores = np.array([0.9], dtype=np.float32)
@@ -276,15 +225,14 @@ def test_light_and_dark(view: TraceView) -> None:
     feed(view, NOW - 12, NOW)
     view.set_theme(LIGHT)
     area = crop(view)
-    assert (area == rgb(LIGHT.panel)).all(axis=2).mean() > 0.5
-    assert (np.abs(area.astype(int) - rgb(LIGHT.trace)).max(axis=2) < 12).any()
+    assert is_color(area, LIGHT.panel, 0).mean() > 0.5
+    assert is_color(area, LIGHT.trace, 12).any()
 
 
 def test_a_silent_stream_is_named_where_the_signal_is_missing(view: TraceView) -> None:
     feed(view, NOW - 12, NOW - 6)
     area = crop(view, 0.45, 0.95)
-    trouble = np.abs(area.astype(int) - rgb(DARK.trouble)).max(axis=2) < 20
-    assert trouble.any()
+    assert is_color(area, DARK.trouble, 20).any()
     assert not bright(area[: area.shape[0] // 3]).any()
 
 
@@ -408,7 +356,7 @@ def test_a_click_on_a_name_marks_a_channel_and_another_takes_it_back(view: Trace
     ring = view.state.eeg
     assert ring is not None
     assert ring._display == (DisplaySettings(AVERAGE), frozenset({"Oz"}))
-    trouble = np.abs(pixels(view)[:, : int(view.plot_rect().left())].astype(int) - rgb(DARK.trouble)).max(axis=2) < 40
+    trouble = is_color(pixels(view)[:, : int(view.plot_rect().left())], DARK.trouble, 40)
     assert trouble.any()
     click(view, "Oz")
     assert not view.watch.reasons

@@ -19,6 +19,7 @@ from necomimi.gui.theme import DARK, LIGHT, font
 from necomimi.gui.window import DWELL_S, PICTURE_WAIT_S, ViewerWindow
 from necomimi.records import Event, GeneratedImage, Refusal, Retrieval
 
+from .screen import is_color, pixels
 from .synthetic import GALLERY, synthetic
 
 pytestmark = pytest.mark.qt
@@ -99,10 +100,7 @@ class Bench:
 
     def pixels(self, view: Any, rect: Any = None) -> np.ndarray:
         """Return what a view shows, or a QRectF of it, as (height, width, 3)."""
-        image = view.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-        rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), dtype=np.uint8)
-        rows = rows.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()]
-        whole = rows.reshape(image.height(), image.width(), 3).astype(int)
+        whole = pixels(view)
         if rect is None:
             return whole
         return whole[int(rect.top()) : int(rect.bottom()), int(rect.left()) : int(rect.right())]
@@ -112,21 +110,11 @@ class Bench:
         self.publisher.close()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["test"])
-
-
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     bench = Bench(hits=1.0, refuse=0.1)
     yield bench
     bench.close()
-
-
-def is_color(area: np.ndarray, color: Any, tolerance: int = 6) -> np.ndarray:
-    """Return where an area has a colour, shape (height, width)."""
-    return np.abs(area - np.array(QtGui.QColor(color).getRgb()[:3])).max(axis=2) <= tolerance
 
 
 def test_a_live_decoder_fills_every_view(bench: Bench) -> None:
@@ -604,11 +592,11 @@ def test_every_size_has_room_for_pictures(width: int, height: int, stages: tuple
     assert all(window.imagined.body().contains(rect) and rect.width() >= 80 for rect in rects.values())
     assert window.image.picture_rect().width() >= 80
     assert window.traces.plot_rect().width() > 0.4 * width or width < 900
-    for text, pixels, view in (
+    for text, size, view in (
         (window.state.attribution, 10, window.image),
         ("a small decoder of a small picture world", 10, window.imagined),
     ):
-        assert QtGui.QFontMetrics(font(pixels)).horizontalAdvance(text) <= view.body().width()
+        assert QtGui.QFontMetrics(font(size)).horizontalAdvance(text) <= view.body().width()
     bench.close()
 
 
@@ -694,8 +682,7 @@ def test_a_past_event_is_shown_by_all_big_views_until_one_returns() -> None:
 def test_a_past_event_of_a_run_that_is_over_can_still_be_seen() -> None:
     bench = Bench(hits=1.0, refuse=0.0, generator="embedded", n_channels=8, sfreq=250.0)
     bench.connect()
-    for _ in range(25):
-        bench.play(0.2)  # the receiver holds no more than the newest pictures
+    bench.play(5.0)
     n = len(bench.window.state.history)
     bench.options["generator"] = ""
     bench.restart()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from necomimi.intervals import wilson
-from necomimi.offline.confidence import judge_confidence, softmax
+from necomimi.offline.confidence import judge_confidence
 
 
 def test_honest_answers_stay_below_the_bound_and_boasts_do_not() -> None:
@@ -41,7 +41,3 @@ def test_what_a_threshold_lets_through() -> None:
     never = judge_confidence(confidence, hits, np.arange(4), sure=0.99)
     assert (never["sure"], never["right_when_sure"], never["right_when_sure_interval"]) == (0.0, None, [0.0, 1.0])
     assert "sure" not in judge_confidence(confidence, hits, np.arange(4))
-
-
-def test_softmax_of_large_scores() -> None:
-    np.testing.assert_allclose(softmax(np.array([[1e4, 1e4 - np.log(3.0)]])), [[0.75, 0.25]])

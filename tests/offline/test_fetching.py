@@ -241,3 +241,10 @@ def test_short_document_is_read_whole_or_not_at_all(web: Any) -> None:
     assert read(f"{web.url}/list", patience=QUICK) == b"0123456789"
     with pytest.raises(FetchError, match="longer than 9 bytes"):
         read(f"{web.url}/list", limit=9, patience=QUICK)
+
+
+def test_what_the_disk_refuses_is_not_asked_for_again(web: Any, target: Path) -> None:
+    with pytest.raises(FetchError, match="cannot be written") as caught:
+        get(web, target.parent / "missing" / target.name)
+    assert "later" not in caught.value.remedy
+    assert len(web.asked) == 1

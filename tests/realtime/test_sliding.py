@@ -29,3 +29,11 @@ def test_after_a_hole_the_first_window_lies_behind_it() -> None:
     assert slider.end(0.0, 2.0) == pytest.approx(2.0)
     assert slider.end(5.0, 5.9) is None
     assert slider.end(5.0, 6.1) == pytest.approx(6.0)
+
+
+def test_windows_go_on_when_the_clock_is_set_back() -> None:
+    slider = Slider(0.2, 1.0)
+    assert slider.end(0.0, 3600.0) == pytest.approx(3600.0)
+    assert slider.end(10.0, 10.9) is None
+    assert slider.end(10.0, 11.1) == pytest.approx(11.0)
+    assert slider.end(10.0, 11.3) == pytest.approx(11.2)

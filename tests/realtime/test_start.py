@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from necomimi.realtime.bench_live import free_address, session
+from necomimi.programs import free_port
+from necomimi.realtime.bench_live import session
 from necomimi.realtime.bench_setup import Settings, random_decoder
 
 START_S = 5.0
@@ -33,7 +34,7 @@ def test_decode_is_live_within_five_seconds(start: ModuleType, tmp_path: Path) -
     with session(tmp_path, "start") as programs:
         programs.start("amplifier", "replay", "synthetic:63x1000x5x3600")
         environment = {"LSLAPICFG": str(tmp_path / "lsl_api.cfg")}
-        arguments = ("decode", tmp_path / "decoder", "--timeout", "60", "--feed", free_address())
+        arguments = ("decode", tmp_path / "decoder", "--timeout", "60", "--feed", f"tcp://127.0.0.1:{free_port()}")
         starts = []
         for _ in range(3):
             taken, limit = start.until_ready(*arguments, **environment)[0], max(START_S, 2.5 * start.torch_alone())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import mne
@@ -18,6 +19,7 @@ from necomimi.lsl import EEGInlet, Finder, MarkerInlet, find_stream
 from necomimi.replay.outlet import stream_info
 from necomimi.replay.replay import open_timeline
 from necomimi.replay.synthetic import SAMPLE_MODULUS, synthetic_timeline
+from necomimi.replay.timeline import Timeline
 from necomimi.synthetic import CLASSES, Synthetic
 
 NECOMIMI = Path(sys.executable).with_name("necomimi")
@@ -70,9 +72,14 @@ def test_channels_have_places_as_far_as_there_are_any() -> None:
     assert stream_info(open_timeline(Path("synthetic:70x1000x5"))).source_id == info.source_id
 
 
+@cache
+def two_hours() -> Timeline:
+    return synthetic_timeline("synthetic:3x2000x7x7200")
+
+
 @given(st.integers(0, 14_000_000), st.integers(1, 3000), st.data())
 def test_signal_is_the_same_however_it_is_read(start: int, n_times: int, data: st.DataObject) -> None:
-    timeline = synthetic_timeline("synthetic:3x2000x7x7200")
+    timeline = two_hours()
     cut = data.draw(st.integers(0, n_times))
     whole = timeline.read(start, start + n_times)
     parts = timeline.read(start, start + cut), timeline.read(start + cut, start + n_times)

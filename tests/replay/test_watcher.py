@@ -138,7 +138,7 @@ def test_a_flood_of_markers_holds_no_sample_up() -> None:
     assert len(watcher._waiting) <= module.MAX_WAITING
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 150), st.integers(-300, 1500)), max_size=12), st.sampled_from([1, 4, 10]))
 def test_every_marker_is_answered_in_its_place_or_counted(markers: list[tuple[int, int]], chunk: int) -> None:
     n_times, come, shown = 400 * chunk, {}, []

@@ -7,8 +7,8 @@ import pytest
 
 from necomimi.evidence import METHODS, Averaging
 from necomimi.gallery import Gallery
-from necomimi.offline.calibration import calibrate, fit_averaging
 from necomimi.offline.confidence import softmax
+from necomimi.offline.temperatures import fit_averaging, fit_temperatures
 
 N_ITEMS, N_DIMS, SCALE = 40, 8, 12.0
 
@@ -89,7 +89,7 @@ def test_the_less_has_arrived_the_lower_the_scale() -> None:
     def embed(rows: np.ndarray, n_times: int | None) -> np.ndarray:
         return unit(data[rows, :, :n_times].mean(axis=2))
 
-    found = calibrate(embed, items, gallery, ends={0.1: 2, 0.2: 5, 0.3: 12}, seed=0)
+    found = fit_temperatures(embed, items, gallery, ends={0.1: 2, 0.2: 5, 0.3: 12}, seed=0)
     scales = [scale for _, scale in found.early_scales]
     assert [until for until, _ in found.early_scales] == [0.1, 0.2, 0.3]
     assert scales == sorted(scales)

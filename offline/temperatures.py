@@ -15,7 +15,7 @@ from necomimi.gallery import Gallery
 from .averaging import group_repetitions
 from .objective import Judge, fit_temperature
 
-__all__ = ["Calibration", "calibrate", "fit_averaging"]
+__all__ = ["Temperatures", "fit_averaging", "fit_temperatures"]
 
 EXPONENTS = np.round(np.linspace(0.0, 1.0, 21), 2)  # 1: presentations that share no error
 MIN_GROUPS = 10  # fewer say little
@@ -25,7 +25,7 @@ MIN_SHARE = 0.9  # of the stimuli that must have a group, or the rare ones would
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration:
+class Temperatures:
     """What makes a decoder's probabilities honest.
 
     Parameters
@@ -47,14 +47,14 @@ class Calibration:
     facts: dict[str, Any]
 
 
-def calibrate(
+def fit_temperatures(
     embed: Callable[[NDArray[np.int64], int | None], NDArray[np.float32]],
     items: NDArray[np.intp],
     gallery: Gallery,
     *,
     ends: Mapping[float, int],
     seed: int,
-) -> Calibration:
+) -> Temperatures:
     """Fit temperatures and averaging on held-out single presentations.
 
     Parameters
@@ -80,7 +80,7 @@ def calibrate(
         (until, fit_temperature(judge_part, embed(some, n_times))[0]) for until, n_times in ends.items()
     )
     averaging, facts = fit_averaging(vectors, items, gallery, logit_scale, seed)
-    return Calibration(
+    return Temperatures(
         logit_scale=logit_scale,
         early_scales=early_scales,
         averaging=averaging,
@@ -112,7 +112,7 @@ def fit_averaging(
         Of the lowest log loss, the mean over groups of 2, 4, 8, ... presentations of one item; where items have too
         few, of one class; where those have too few, the default, uncalibrated.
     facts : dict
-        "unit", "sizes" and "log_loss", as in `Calibration`.
+        "unit", "sizes" and "log_loss", as in `Temperatures`.
     """
     classes = gallery.item_classes[items]
     unit, groups = "item", _groups(items, seed)

@@ -1,0 +1,46 @@
+"""End as a person or another program wants it: Ctrl-C, SIGTERM, a failure -> event, exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from necomimi.programs import STOP_SIGNALS
+
+__all__ = ["WATCH_MS", "open_application", "told_to_end"]
+
+WATCH_MS = 50
+
+
+@contextmanager
+def told_to_end() -> Iterator[threading.Event]:
+    """Give an event that is set by any signal to end."""
+    told = threading.Event()
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in STOP_SIGNALS}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def open_application(told: threading.Event) -> Any:
+    """Return Qt's application, whose windows close when `told` is set; it ends with status 1 when one of them fails."""
+    from pyqtgraph.Qt import QtCore, QtWidgets
+
+    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["necomimi"])
+
+    def give_up(*error: Any) -> None:
+        sys.__excepthook__(*error)
+        application.exit(1)
+
+    sys.excepthook = give_up  # PyQt would abort the process, or go on with half a frame
+    # Python runs signal handlers between two byte codes only: this timer sees to it that there are some.
+    watch = QtCore.QTimer(application, interval=WATCH_MS)
+    watch.timeout.connect(lambda: application.closeAllWindows() if told.is_set() else None)
+    watch.start()
+    return application
