@@ -1,20 +1,23 @@
-"""A web server on this machine that fails in the ways that real ones do; epochs of three people who can be decoded."""
+"""A web server that fails as real ones do; epochs of three people who can be decoded; the program in this process."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
 
+from necomimi import cli
 from necomimi.epochs import EpochsWriter, Trial
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor
@@ -109,6 +112,27 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         server.closing.set()
         server.shutdown()
         thread.join()
+
+
+class Done(NamedTuple):
+    """What a command left: its exit status, and what it printed."""
+
+    returncode: int | str | None
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Return what runs ``necomimi`` in this process, which saves the seconds that importing torch takes."""
+
+    def run(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["necomimi", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return Done(left.value.code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -199,19 +198,18 @@ def test_what_cannot_be_cross_validated_is_refused(recorded: tuple[Epochs, Galle
         cross_validate(labels, gallery, SETTINGS, 4)
 
 
-def test_the_command_trains_as_the_decoder_was(recorded: tuple[Epochs, Gallery, np.ndarray], tmp_path: Path) -> None:
+def test_the_command_trains_as_the_decoder_was(
+    here: Any, recorded: tuple[Epochs, Gallery, np.ndarray], tmp_path: Path
+) -> None:
     epochs, gallery, _ = recorded
     train_encoder(epochs, gallery, SETTINGS.model_copy(update={"epochs": 2})).decoder.save(tmp_path / "d")
-    command = [
-        sys.executable, "-m", "necomimi", "evaluate", tmp_path / "d", epochs.path, "--cross-validate", "4",
-        "--device", "cpu",
-    ]  # fmt: skip
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120, check=False)
+    words = "evaluate", tmp_path / "d", epochs.path, "--cross-validate", 4, "--device", "cpu"
+    done = here(*words, "--json")
     assert done.returncode == 0, done.stderr
     expected = cross_validate(epochs, gallery, SETTINGS.model_copy(update={"epochs": 2}), 4)
     found = json.loads(done.stdout)
     assert found["rows"] == expected["rows"]
     assert found["sentence"] == expected["sentence"]
-    refused = subprocess.run([*command, "--evidence"], capture_output=True, text=True, timeout=120, check=False)
+    refused = here(*words, "--evidence")
     assert refused.returncode == 2
     assert "expected: DECODER, EPOCHS" in refused.stderr

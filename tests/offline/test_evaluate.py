@@ -557,7 +557,7 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
             load_scores(tmp_path / name, None)
 
 
-def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
+def test_the_command_prints_one_json_object(here: Any, tmp_path: Path) -> None:
     start = [sys.executable, "-m", "necomimi", "evaluate", "--scores"]
     path = save(tmp_path / "s.npy", np.eye(12))
     done = subprocess.run([*start, str(path), "--json"], capture_output=True, text=True, timeout=120, check=True)
@@ -568,7 +568,7 @@ def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
     assert (found["top1"], found["top5"], found["n"], found["chance_top1"]) == (1.0, 1.0, 12, 1 / 12)
     assert found["k_way"] == {"2": 1.0, "4": 1.0, "10": 1.0}
     save(path, np.array([[{}]], dtype=object))
-    done = subprocess.run([*start, str(path), "--json"], capture_output=True, text=True, timeout=120, check=False)
+    done = here("evaluate", "--scores", path, "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert "necomimi: " in done.stderr
     assert "Traceback" not in done.stderr

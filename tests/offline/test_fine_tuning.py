@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,15 +209,12 @@ def test_one_person_may_have_a_layer(name: str) -> None:
 
 
 def test_the_command_names_all_three_validations(
-    trained: tuple[Base, Epochs, Gallery, Gallery], people: Path, tmp_path: Path
+    here: Any, trained: tuple[Base, Epochs, Gallery, Gallery], people: Path, tmp_path: Path
 ) -> None:
     trained[0].decoder.save(tmp_path / "base")
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "necomimi", "train", "encoder", people / "epochs" / "sub-03", tmp_path / "d",
-            "--from", tmp_path / "base", "--gallery", people / "training", "--epochs", "2", "--device", "cpu",
-        ],
-        capture_output=True, text=True, timeout=120, check=False,
+    done = here(
+        "train", "encoder", people / "epochs" / "sub-03", tmp_path / "d", "--from", tmp_path / "base",
+        "--gallery", people / "training", "--epochs", 2, "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for words in ("validation, start: ", "validation, best (pass ", "validation, last: "):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import pickle
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from necomimi import cli
 from necomimi.decoder import Decoder
 from necomimi.encoders import build
 from necomimi.epochs import EpochsWriter, Trial
@@ -55,19 +53,14 @@ def write_epochs(path: Path, preprocessor: Preprocessor) -> np.ndarray:
     return data
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "necomimi", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_imported_decoder_evaluates(tmp_path: Path) -> None:
+def test_imported_decoder_evaluates(here: Any, tmp_path: Path) -> None:
     encoder = make("atms")
     data = write_epochs(tmp_path / "epochs", published_preprocessor())
     with torch.no_grad():
         vectors = encoder(torch.from_numpy(data)).numpy()
     make_gallery(vectors, "random:1024").save(tmp_path / "gallery")
     torch.save(encoder.state_dict(), tmp_path / "weights.pth")
-    done = run(
+    done = here(
         "import-weights",
         tmp_path / "weights.pth",
         tmp_path / "d",
@@ -78,7 +71,7 @@ def test_imported_decoder_evaluates(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "63 channels x 250 samples -> 1024 dimensions of random:1024" in done.stderr
-    judged = run("evaluate", tmp_path / "d", tmp_path / "epochs", "--json", "--device", "cpu")
+    judged = here("evaluate", tmp_path / "d", tmp_path / "epochs", "--json", "--device", "cpu")
     assert judged.returncode == 0, judged.stderr
     result = json.loads(judged.stdout)
     assert result["rows"][0]["top1"] == 1.0  # each epoch finds its own embedding
@@ -89,17 +82,9 @@ def test_imported_decoder_evaluates(tmp_path: Path) -> None:
     assert decoder.logit_scale == pytest.approx(np.log(1 / 0.07) * 32)  # of fresh weights: norms are sqrt(1024)
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
-    """Run the command in this process; return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["necomimi", "import-weights", *map(str, arguments)])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    return left.value.code
-
-
-def test_without_options_it_decodes_published_epochs_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_options_it_decodes_published_epochs_only(here: Any, tmp_path: Path) -> None:
     torch.save(make().state_dict(), tmp_path / "weights.pth")
-    assert command(monkeypatch, tmp_path / "weights.pth", tmp_path / "new" / "d", "--encoder", "nice") == 0
+    assert here("import-weights", tmp_path / "weights.pth", tmp_path / "new" / "d", "--encoder", "nice").returncode == 0
     decoder = Decoder.load(tmp_path / "new" / "d")
     assert (decoder.space, decoder.gallery) == (PUBLISHED_SPACE, None)
     assert decoder.training == {"imported": "weights.pth", "truncated": False}
@@ -109,12 +94,12 @@ def test_without_options_it_decodes_published_epochs_only(tmp_path: Path, monkey
         decoder.preprocessor.check_stream(1000.0, ())
 
 
-def test_epochs_give_preprocessing_and_gallery_the_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epochs_give_preprocessing_and_gallery_the_space(here: Any, tmp_path: Path) -> None:
     save_file(make("muse", 3, 100, 24).state_dict(), tmp_path / "weights.safetensors")
     write_epochs(tmp_path / "epochs", SMALL)
     make_gallery(np.random.default_rng(1).normal(size=(6, 24)), "random:24").save(tmp_path / "gallery")
     wanted = [tmp_path / "weights.safetensors", tmp_path / "d", "--encoder", "muse", "--epochs", tmp_path / "epochs"]
-    assert command(monkeypatch, *wanted, "--gallery", tmp_path / "gallery") == 0
+    assert here("import-weights", *wanted, "--gallery", tmp_path / "gallery").returncode == 0
     decoder = Decoder.load(tmp_path / "d")
     assert decoder.preprocessor.to_config() == SMALL.to_config()
     np.testing.assert_array_equal(decoder.preprocessor.spatial, SMALL.spatial)
@@ -176,14 +161,13 @@ REFUSED: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_other_files_are_refused_in_words(
-    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_files_are_refused_in_words(case: str, here: Any, tmp_path: Path) -> None:
     write, words = REFUSED[case]
     path = tmp_path / "weights.pth"
     write(path)
-    assert command(monkeypatch, path, tmp_path / "d", "--encoder", "nice") == 2
-    said = capsys.readouterr().err
+    done = here("import-weights", path, tmp_path / "d", "--encoder", "nice")
+    assert done.returncode == 2
+    said = done.stderr
     assert said.startswith(f"necomimi: {path}")
     assert "weights_only" not in said  # torch's advice: to switch the protection off
     assert 2 <= len(said.splitlines()) <= 3
@@ -192,15 +176,15 @@ def test_other_files_are_refused_in_words(
     assert {entry.name for entry in tmp_path.iterdir()} <= {"weights.pth"}  # nothing was run, nothing is left
 
 
-def test_foreign_folder_and_unknown_encoder_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_foreign_folder_and_unknown_encoder_are_refused(here: Any, tmp_path: Path) -> None:
     torch.save(make().state_dict(), tmp_path / "weights.pth")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("text")
-    assert command(monkeypatch, tmp_path / "weights.pth", tmp_path / "mine", "--encoder", "nice") == 2
-    assert "holds no config.json" in capsys.readouterr().err
+    done = here("import-weights", tmp_path / "weights.pth", tmp_path / "mine", "--encoder", "nice")
+    assert done.returncode == 2
+    assert "holds no config.json" in done.stderr
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "text"
-    assert command(monkeypatch, tmp_path / "weights.pth", tmp_path / "d", "--encoder", "eegnet") == 2
-    assert "one of atms, muse, nerv, nervformer, nice" in capsys.readouterr().err
-    assert command(monkeypatch, tmp_path / "weights.pth", tmp_path / "d") == 2  # no --encoder
+    done = here("import-weights", tmp_path / "weights.pth", tmp_path / "d", "--encoder", "eegnet")
+    assert done.returncode == 2
+    assert "one of atms, muse, nerv, nervformer, nice" in done.stderr
+    assert here("import-weights", tmp_path / "weights.pth", tmp_path / "d").returncode == 2  # no --encoder

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -200,15 +198,11 @@ def test_validation_and_training_see_the_part_alone(folder: Path, monkeypatch: p
         assert np.count_nonzero(data[:, :, :10]) == data[:, :, :10].size
 
 
-def command(cwd: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "necomimi", "map", *map(str, arguments)]
-    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_the_command_prints_a_table(folder: Path, tmp_path: Path) -> None:
+def test_the_command_prints_a_table(here: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "settings.toml").write_text("[options]\nn_filters = 4\nn_hidden = 8\n")
-    done = command(
-        tmp_path, folder / "epochs", "map", "--gallery", folder / "train-gallery",
+    done = here(
+        "map", folder / "epochs", "map", "--gallery", folder / "train-gallery",
         "--test-gallery", folder / "test-gallery", "--windows", "growing", "--step", 100, "--epochs", 1,
         "--config", "settings.toml", "--device", "cpu",
     )  # fmt: skip
@@ -219,8 +213,8 @@ def test_the_command_prints_a_table(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "map" / "report.html").is_file()
 
 
-def test_mistakes_are_told_in_words(folder: Path, tmp_path: Path) -> None:
-    done = command(tmp_path, folder / "epochs", "map", "--gallery", folder / "train-gallery", "--step", 1)
+def test_mistakes_are_told_in_words(here: Any, folder: Path, tmp_path: Path) -> None:
+    done = here("map", folder / "epochs", tmp_path / "map", "--gallery", folder / "train-gallery", "--step", 1)
     assert done.returncode == 2
     assert "--step 1 ms" in done.stderr
     assert "Traceback" not in done.stderr

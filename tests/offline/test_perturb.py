@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,15 +72,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(folder: Path, tmp_path: Path, *options: object) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
-    code = "import typer; from necomimi.offline.perturb import command; typer.run(command)"
-    words = [sys.executable, "-c", code, folder / "decoders", folder / "epochs", "--device", "cpu", *options]
-    return subprocess.run([str(word) for word in words], cwd=tmp_path, capture_output=True, text=True, check=False)
-
-
-def test_one_run_does_everybody(folder: Path, tmp_path: Path) -> None:
-    done = run(folder, tmp_path, "--seeds", 2, "--json", "--csv", "p.csv", "--report", "p.html", "--features", "f")
+def test_one_run_does_everybody(here: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = "perturb", folder / "decoders", folder / "epochs", "--device", "cpu"
+    done = here(*words, "--seeds", 2, "--json", "--csv", "p.csv", "--report", "p.html", "--features", "f")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert set(result) == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ PREPROCESSOR = Preprocessor(
 FILES = tuple(f"{c:05d}_c{c}/c{c}_{p}.jpg" for c in range(8) for p in range(2))
 
 
-def train(*arguments: object) -> subprocess.CompletedProcess[str]:
+def train_apart(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Train in a process of its own."""
     command = [sys.executable, "-m", "necomimi", "train", "encoder", *map(str, arguments), "--device", "cpu"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
@@ -40,6 +42,12 @@ def write(path: Path, trials: list[Trial], subject: str = "") -> None:
         data = np.random.default_rng(0).normal(size=(len(trials), 3, 16))
         writer.create("train", trials, 3, 16)[:] = data
         writer.finish(PREPROCESSOR, "a test", subject=subject)
+
+
+@pytest.fixture
+def train(here: Any) -> Any:
+    """Return what trains in this process."""
+    return lambda *arguments: here("train", "encoder", *arguments, "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_pictures_make_a_decoder_that_loads(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("epochs = 50\nseed = 7\n[options]\nn_filters = 4\nn_hidden = 8\n")
-    done = train(
+    done = train_apart(
         folder / "pictures", tmp_path / "d", "--gallery", folder / "gallery", "--test-gallery", folder / "search",
         "--config", tmp_path / "settings.toml", "--epochs", 2, "--val-concepts", 3,
     )  # fmt: skip
@@ -85,7 +93,7 @@ def test_pictures_make_a_decoder_that_loads(folder: Path, tmp_path: Path) -> Non
         assert words in done.stderr
 
 
-def test_several_people_train_one_encoder_and_curves_stay_beside_it(folder: Path, tmp_path: Path) -> None:
+def test_several_people_train_one_encoder_and_curves_stay_beside_it(train: Any, folder: Path, tmp_path: Path) -> None:
     done = train(
         folder / "person-1", folder / "person-2", tmp_path / "d", "--gallery", folder / "gallery", "--epochs", 2,
         "--val-concepts", 3, "--micro-batch", 8,
@@ -102,7 +110,7 @@ def test_several_people_train_one_encoder_and_curves_stay_beside_it(folder: Path
     assert "another person in each" in alike.stderr
 
 
-def test_labels_need_no_gallery(folder: Path, tmp_path: Path) -> None:
+def test_labels_need_no_gallery(train: Any, folder: Path, tmp_path: Path) -> None:
     done = train(folder / "labels", tmp_path / "d", "--epochs", 1, "--shuffle-labels")
     assert done.returncode == 0, done.stderr
     decoder = Decoder.load(tmp_path / "d")
@@ -125,7 +133,9 @@ def test_labels_need_no_gallery(folder: Path, tmp_path: Path) -> None:
         (["pictures", "--gallery", "gallery", "--adapter"], ["no blur levels", "--levels"]),
     ],
 )
-def test_mistakes_are_answered_in_words(folder: Path, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+def test_mistakes_are_answered_in_words(
+    train: Any, folder: Path, tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
     (folder / "settings.toml").write_text("epoch = 3\n")
     paths = [folder / argument if argument[0].isalpha() else argument for argument in arguments]
     done = train(paths[0], tmp_path / "d", *paths[1:])
@@ -137,7 +147,7 @@ def test_mistakes_are_answered_in_words(folder: Path, tmp_path: Path, arguments:
     assert not (tmp_path / "d").exists()
 
 
-def test_directory_of_something_else_is_refused_before_the_training(folder: Path) -> None:
+def test_directory_of_something_else_is_refused_before_the_training(train: Any, folder: Path) -> None:
     done = train(folder / "person-1", folder / "person-2", "--gallery", folder / "gallery")  # the decoder is forgotten
     assert done.returncode == 2
     assert "necomimi-epochs" in done.stderr

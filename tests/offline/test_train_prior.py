@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,13 +173,9 @@ def test_an_image_adapter_is_undone(people: Path, decoder: Path) -> None:
         prior(path, [people / "epochs/sub-01"], people / "training", device="cpu")
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "necomimi", "train", "prior", *map(str, arguments), "--device", "cpu"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_the_command_puts_a_prior_into_the_decoder(people: Path, decoder: Path) -> None:
-    done = run(decoder, people / "epochs/sub-01", "--gallery", people / "training", "--prior", "flow", "--updates", 3)
+def test_the_command_puts_a_prior_into_the_decoder(here: Any, people: Path, decoder: Path) -> None:
+    start = "train", "prior", decoder, people / "epochs/sub-01", "--device", "cpu", "--gallery"
+    done = here(*start, people / "training", "--prior", "flow", "--updates", 3)
     assert done.returncode == 0, done.stderr
     for words in ("flow: 16 embeddings of 8 held-out concepts", "one stage", "two stages", "chance", "12.5%", "50.0%"):
         assert words in done.stdout
@@ -189,7 +184,7 @@ def test_the_command_puts_a_prior_into_the_decoder(people: Path, decoder: Path) 
     assert (fitted.kind, fitted.source_space, fitted.space) == ("flow", "random:6", "random:6")
     assert fitted.training_facts["stages"]["two stages"]["n_classes"] == 8
     assert fitted.training_facts["settings"]["updates"] == 3
-    wrong = run(decoder, people / "epochs/sub-01", "--gallery", people / "test")
+    wrong = here(*start, people / "test")
     assert wrong.returncode == 2, wrong.stderr
     assert "not in the gallery" in wrong.stderr
     assert "Traceback" not in wrong.stderr
