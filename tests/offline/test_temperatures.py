@@ -7,8 +7,8 @@ import pytest
 
 from necomimi.evidence import METHODS, Averaging
 from necomimi.gallery import Gallery
-from necomimi.offline.confidence import softmax
 from necomimi.offline.temperatures import fit_averaging, fit_temperatures
+from necomimi.search import softmax
 
 N_ITEMS, N_DIMS, SCALE = 40, 8, 12.0
 
