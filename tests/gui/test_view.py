@@ -16,7 +16,6 @@ from PIL import Image
 from necomimi.gallery import Gallery
 from necomimi.gui.settings import Layout, Settings
 from necomimi.gui.theme import DARK, LIGHT
-from necomimi.gui.view import load_gallery
 
 from .screen import is_color
 
@@ -73,7 +72,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 
 def test_a_gallery_is_found_in_its_own_folder_and_in_a_decoders(feed: tuple[str, Path]) -> None:
-    own, decoders = load_gallery(feed[1] / "gallery"), load_gallery(feed[1])
+    own, decoders = Gallery.load(feed[1] / "gallery"), Gallery.load(feed[1])
     assert own.labels == decoders.labels
     assert len(own.labels) == 30
 

@@ -603,7 +603,6 @@ def test_a_live_log_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ({"decoder": Path("d")}, "no DECODER and EPOCHS"),
         ({"scores": Path("s"), "decisions": Path("l")}, "more than one thing"),
         ({"scores": Path("s"), "decoder": Path("d")}, "more than one thing"),
-        ({"decisions": Path("l"), "gallery": Path("g")}, "more than one thing"),
         ({"decoder": Path("d"), "epochs": Path("e"), "targets": Path("t")}, "--targets without --scores"),
         ({"scores": Path("s"), "evidence": True}, "--evidence"),
         ({"scores": Path("s"), "sure": 0.5}, "--sure"),

@@ -87,7 +87,7 @@ def test_every_format_means_the_same_live_and_recorded(
     several = outlet("formats-several", "double64", 3)
     streams = [to_record(sender.get_info()) for sender in (*senders.values(), several)]
     readers = {form: listen(f"formats-{form}") for form in FORMATS}
-    recorder = Recorder(tmp_path / "formats.xdf", [eeg.stream, *streams])
+    recorder = Recorder(tmp_path / "formats.xdf", [eeg.stream, *streams], "record")
     recorder.start(20.0)
     session = Session(recorder, eeg.stream, streams[-2:])
     session.close()
@@ -167,7 +167,7 @@ class Window:
 
 @lsl
 def test_the_page_s_psychopy_lines_are_heard(listen: Callable[[str], MarkerReader]) -> None:
-    begin, each = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    begin, each = re.findall(r"^```python\n(.*?)^```$", PAGE.partition("### PsychoPy")[2], re.DOTALL | re.MULTILINE)
     win = Window()
     names: dict[str, Any] = {"win": win}
     exec(begin, names)
