@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import io
 import logging
@@ -136,4 +137,10 @@ def main() -> None:
         app()
     except NecomimiError as error:
         typer.echo(f"necomimi: {error}", err=True)
-        sys.exit(2)
+        sys.exit(error.exit_status)
+    except OSError as error:  # a folder that must not be written, a full disk; without a file's name it is our mistake
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        typer.echo(f"necomimi: {where}{error.strerror}", err=True)
+        sys.exit(1)

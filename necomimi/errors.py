@@ -40,7 +40,14 @@ class NecomimiError(Exception):
         What was expected in its place.
     remedy : str, optional
         What the user can do about it.
+
+    Attributes
+    ----------
+    exit_status : int
+        How a program ends that meets it: 2 where the user must change something, 1 where something failed.
     """
+
+    exit_status = 2
 
     def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
         self.found = found

@@ -34,6 +34,8 @@ STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SI
 class ProgramError(NecomimiError):
     """A program that was started here failed."""
 
+    exit_status = 1
+
 
 def run_step(
     title: str,

@@ -133,6 +133,8 @@ def command(
         raise ConfigError(f"--whiten {whiten!r}", ", ".join(WHITEN))
     window = Window(tmin=tmin, tmax=tmax, start=start, sfreq=sfreq, baseline=baseline)
     if not source.is_dir():
+        if published:
+            raise ConfigError(f"--published with the recording {source}", "a data set's folder, or no such option")
         pictures = None if gallery is None else Gallery.load(gallery, thumbnails=False)
         bads = [name.strip() for name in (bad or "").split(",") if name.strip()]
         preprocess_recording(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,7 @@ def test_help_lists_each_command_with_its_arrow() -> None:
         (["decode", "/nowhere", "--device", "abacus"], "/nowhere"),
         (["preprocess", "/nowhere.fif", "/tmp/necomimi-never"], "/nowhere.fif does not exist"),
         (["preprocess", "x", "y", "--whiten", "maybe"], "maybe"),
+        (["preprocess", "x", "y", "--published"], "--published with the recording x"),
         (["view", "--feed", "tcp://127.0.0.1:1", "--gallery", "/nowhere"], "/nowhere"),
         (["replay", "/nowhere.fif"], "/nowhere.fif"),
         (["evaluate", "/nowhere", "/nowhere"], "/nowhere"),
@@ -47,3 +49,19 @@ def test_mistakes_are_told_in_words_with_status_2(arguments: list[str], words: s
     assert "Traceback" not in done.stderr
     told = done.stderr.strip().splitlines()
     assert len([line for line in told if "INFO" not in line]) <= 8
+
+
+def test_what_the_system_refuses_is_told_in_words_with_status_1(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("demo", "--headless", "--out", str(tmp_path / "file" / "out"))
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith(f"necomimi: {tmp_path / 'file' / 'out'}: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_step_of_the_demo_that_fails_ends_it_with_status_1(tmp_path: Path) -> None:
+    (tmp_path / "cache" / "subject").mkdir(parents=True)  # something that is no subject
+    done = run("demo", "--headless", "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"))
+    assert done.returncode == 1, done.stderr
+    assert "ended with status 2" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -29,7 +29,7 @@ def start() -> ModuleType:
 
 @pytest.mark.lsl
 def test_decode_is_live_within_five_seconds(start: ModuleType, tmp_path: Path) -> None:
-    """On a machine that is so busy that torch alone takes long, within two and a half times that; else see why."""
+    """On a machine that is so busy that torch alone takes long, within three times that; else see why."""
     random_decoder(Settings(seconds=1), tmp_path / "decoder")
     with session(tmp_path, "start") as programs:
         programs.start("amplifier", "replay", "synthetic:63x1000x5x3600")
@@ -37,7 +37,7 @@ def test_decode_is_live_within_five_seconds(start: ModuleType, tmp_path: Path) -
         arguments = ("decode", tmp_path / "decoder", "--timeout", "60", "--feed", f"tcp://127.0.0.1:{free_port()}")
         starts = []
         for _ in range(3):
-            taken, limit = start.until_ready(*arguments, **environment)[0], max(START_S, 2.5 * start.torch_alone())
+            taken, limit = start.until_ready(*arguments, **environment)[0], max(START_S, 3 * start.torch_alone())
             if taken < limit:
                 return
             starts.append(f"{taken:.1f} s (limit {limit:.1f})")
