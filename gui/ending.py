@@ -1,31 +1,14 @@
-"""End as a person or another program wants it: Ctrl-C, SIGTERM, a failure -> event, exit status."""
+"""Let windows end as a person or another program wants it: event, a failure -> closed windows, exit status."""
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from necomimi.programs import STOP_SIGNALS
-
-__all__ = ["WATCH_MS", "open_application", "told_to_end"]
+__all__ = ["WATCH_MS", "open_application"]
 
 WATCH_MS = 50
-
-
-@contextmanager
-def told_to_end() -> Iterator[threading.Event]:
-    """Give an event that is set by any signal to end."""
-    told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in STOP_SIGNALS}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def open_application(told: threading.Event) -> Any:

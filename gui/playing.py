@@ -13,8 +13,9 @@ from pyqtgraph.Qt import QtCore, QtGui, QtWidgets
 
 from necomimi.errors import ConfigError
 from necomimi.lsl import local_clock
+from necomimi.programs import told_to_end
 
-from .ending import WATCH_MS, told_to_end
+from .ending import WATCH_MS
 from .flips import FlipIntervals, RateTest, Show
 from .presenter_window import open_stage
 from .stage import Corner, Diode, Stage

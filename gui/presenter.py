@@ -18,9 +18,9 @@ from necomimi.errors import NecomimiError, StreamNotFoundError
 from necomimi.lsl import MarkerOutlet, local_clock
 from necomimi.markers import PRESENTER_NAME
 from necomimi.picture_folder import picture_files, picture_label, picture_markers
+from necomimi.programs import told_to_end
 from necomimi.sequence import CATCH, Paradigm, choose_pictures, draw_sequences
 
-from .ending import told_to_end
 from .events_log import EventsLog, check_log
 from .flips import BLANK
 from .playing import Screen, close, make_application, play

@@ -16,9 +16,9 @@ from rich.table import Table
 
 from necomimi.console import console, output
 from necomimi.errors import ConfigError, StreamNotFoundError
-from necomimi.programs import has_display
+from necomimi.programs import has_display, told_to_end
 
-from .ending import open_application, told_to_end
+from .ending import open_application
 
 if TYPE_CHECKING:
     from .signal_report import SignalReport

@@ -11,9 +11,10 @@ from typing import Any
 from pyqtgraph.Qt import QtCore, QtWidgets
 
 from necomimi.gallery import Gallery
+from necomimi.programs import told_to_end
 
 from .display_state import DisplayState
-from .ending import open_application, told_to_end
+from .ending import open_application
 from .language import LanguageChoice
 from .playback import PlaybackReceiver
 from .receiver import Receiver

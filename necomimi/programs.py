@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "has_screen",
     "private_session",
     "run_step",
+    "told_to_end",
 ]
 
 # How a program is asked to end; on Windows by Ctrl-Break, the only one that can be sent to another process.
@@ -88,6 +90,18 @@ def run_step(
     if answer:
         partial.replace(made)
     console.print(f"  {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def told_to_end() -> Iterator[threading.Event]:
+    """Give an event that is set by any signal to end."""
+    told = threading.Event()
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in STOP_SIGNALS}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def has_display() -> bool:

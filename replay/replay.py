@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +14,7 @@ import typer
 from necomimi.console import console, progress
 from necomimi.errors import ConfigError, DatasetError
 from necomimi.lsl import EEGOutlet, MarkerOutlet, StreamChoice
-from necomimi.programs import STOP_SIGNALS
+from necomimi.programs import told_to_end
 
 from .dataset import dataset_timeline, is_dataset
 from .outlet import Player, stream_info
@@ -94,18 +92,6 @@ def _refuse(source: Path, options: Mapping[str, object], fitting: str) -> None:
     """Raise where options were given that need another source, `fitting`."""
     if given := [option for option, value in options.items() if value is not None]:
         raise ConfigError(f"{', '.join(given)} with {source}", f"{fitting}, or no such option")
-
-
-@contextmanager
-def _until_signalled() -> Iterator[Callable[[], bool]]:
-    """Yield a function that is true from the first signal to end on."""
-    received: list[int] = []
-    previous = {number: signal.signal(number, lambda number, frame: received.append(number)) for number in STOP_SIGNALS}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _within(seconds: float | None, should_stop: Callable[[], bool]) -> Callable[[], bool]:
@@ -210,8 +196,8 @@ def command(
             )
         )
         chunk = chunk or round(amplifier.timeline.sfreq * CHUNK_S)
-        with _until_signalled() as should_stop:
-            play_subject(amplifier, name, chunk, _within(seconds, should_stop))
+        with told_to_end() as told:
+            play_subject(amplifier, name, chunk, _within(seconds, told.is_set))
         return
     _refuse(source, for_person, "subject:PICTURES")
     wait = WAIT_S if wait is None else wait
@@ -228,7 +214,7 @@ def command(
         markup=False,
         soft_wrap=True,
     )
-    with _until_signalled() as should_stop:
+    with told_to_end() as told:
         eeg = EEGOutlet(info)
         markers = MarkerOutlet(f"{info.name}-markers", f"{info.source_id}-markers")
         console.print(
@@ -236,7 +222,7 @@ def command(
             markup=False,
             soft_wrap=True,
         )
-        _wait_for_listeners(eeg, markers, wait, should_stop)
+        _wait_for_listeners(eeg, markers, wait, told.is_set)
         with progress() as bar:
             task = bar.add_task("replay", total=None if loop else timeline.n_times)
             player = Player(
@@ -246,13 +232,13 @@ def command(
                 speed=speed,
                 chunk=chunk,
                 loop=loop,
-                should_stop=_within(seconds, should_stop),
+                should_stop=_within(seconds, told.is_set),
                 on_progress=lambda n_samples: bar.advance(task, n_samples),
             )
             summary = player.run()
-        if not should_stop():
+        if not told.is_set():
             time.sleep(LINGER_S)
-        stopped = should_stop()
+        stopped = told.is_set()
     console.print(
         f"{'stopped' if stopped else 'played to the end'}: {summary.n_samples} samples, {summary.n_events} events"
         + (f", {summary.n_passes} whole passes" if loop else "")

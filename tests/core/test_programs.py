@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from necomimi.programs import ProgramError, Programs, run_step
+from necomimi.programs import ProgramError, Programs, run_step, told_to_end
 
 
 def wait_until_said(programs: Programs, name: str, words: str) -> None:
@@ -83,3 +84,13 @@ def test_a_step_that_fails_makes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "answer").exists()
     run_step("asking", tmp_path / "answer", "calibrate", answer=True, statuses=(0, 2))
     assert (tmp_path / "answer").read_text() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_both_signals_are_heard_inside_and_left_alone_outside(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with told_to_end() as told:
+        assert not told.is_set()
+        signal.raise_signal(number)
+        assert told.is_set()
+    assert signal.getsignal(number) is before
