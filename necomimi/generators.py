@@ -88,7 +88,8 @@ def build_generator(
 ) -> Generator:
     """Build a generator from its name.
 
-    The embedded generator has one size and weights of its own: it takes `steps` and `model` alone.
+    The embedded generator, and those of other packages, have one size and weights of their own: they take `steps` and
+    `model` alone.
 
     Parameters
     ----------
@@ -113,9 +114,6 @@ def build_generator(
         Weight of the embedding against the (empty) prompt; 0 takes it away.
     compile : bool
         Compile the networks and replay them as CUDA graphs; a CUDA device only. The first pictures then take minutes.
-
-    The embedded generator, and those of other packages, have one size and weights of their own: they take `steps` and
-    `model` alone.
 
     Raises
     ------

@@ -45,11 +45,11 @@ class Recording:
         Samples.
     events : tuple of (int, str)
         (nearest sample, label), in order of time.
+    reader : callable
+        ``reader(start, stop, picks)``: see `read`.
     decisions : tuple of (int, int, str)
         What a decoder said of them, if it was recorded beside them: (sample of the event, sample at which the answer
         came, "decision/LABEL", "provisional/LABEL" or "refusal/REASON").
-    reader : callable
-        ``reader(start, stop, picks)``: see `read`.
     seams : tuple of int
         Samples before which the recording was interrupted.
     stamps : ndarray of float64, shape (n_times,), or None

@@ -44,7 +44,7 @@ def read_markers(
         Of one channel each.
     loaded : dict
         pyxdf's streams by number.
-    raw : dict of ndarray of float64
+    raw : dict of ndarray of float64, shape (n_samples,)
         Their stamps on their own clocks.
 
     Returns
