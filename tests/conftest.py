@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
-from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 LSL_FOLDER = Path(tempfile.mkdtemp(prefix="necomimi-lsl-"))
@@ -31,28 +31,43 @@ write_loopback_config(LSL_FOLDER / "lsl_api.cfg", f"necomimi-{os.getpid()}")
 hypothesis.settings.register_profile("necomimi", deadline=None)  # a busy machine is no fault of an example
 hypothesis.settings.load_profile("necomimi")
 
-settings.register_profile("necomimi", deadline=None)  # a busy machine is no failure
-settings.load_profile("necomimi")
-
 
 def pytest_unconfigure() -> None:
     """Remove this process's LSL configuration."""
     shutil.rmtree(LSL_FOLDER, ignore_errors=True)
 
 
+class Done(NamedTuple):
+    """What a command left: its exit status, and what it printed."""
+
+    returncode: int | str | None
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Return what runs ``necomimi`` in this process, which saves the seconds that importing torch takes."""
+
+    def run(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["necomimi", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return Done(left.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(here: Callable[..., Done]) -> Callable[..., str]:
     """Return what runs `necomimi` in this process, and gives the words in which it refuses its arguments."""
 
     def run(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["necomimi", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        assert ended.value.code == 2, err
-        assert out == ""
-        assert len(err.strip().splitlines()) <= 3
-        return err
+        done = here(*arguments)
+        assert done.returncode == 2, done.stderr
+        assert done.stdout == ""
+        assert len(done.stderr.strip().splitlines()) <= 3
+        return done.stderr
 
     return run
 
@@ -67,13 +82,25 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def load() -> Callable[[Path], Any]:
+    """Return the function that makes a module of a file of no package, such as a benchmark."""
+
+    def load_file(path: Path) -> Any:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load_file
+
+
+@pytest.fixture(scope="session")
 def tiny_diffusion() -> ModuleType:
     """Return the module that writes tiny random weights of the diffusion generators; skip where diffusers is absent."""
     pytest.importorskip("diffusers", reason="diffusers is not installed: pip install 'necomimi[diffusion]'")
     pytest.importorskip("peft", reason="peft is not installed: pip install 'necomimi[diffusion]'")
-    spec = importlib.util.spec_from_file_location("tiny_diffusion", ROOT / "tests" / "core" / "tiny_diffusion.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from .core import tiny_diffusion
+
+    return tiny_diffusion

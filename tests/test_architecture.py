@@ -15,6 +15,7 @@ import tarfile
 import time
 import tomllib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -363,14 +364,9 @@ def test_tree_keeps_the_order_of_the_readme_and_adds_new_modules_last(readme_tre
 
 
 @pytest.fixture(scope="module")
-def readme_tree() -> Any:
+def readme_tree(load: Callable[[Path], Any]) -> Any:
     """Return docs/tree.py as a module."""
-    spec = importlib.util.spec_from_file_location("readme_tree", ROOT / "docs" / "tree.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "docs" / "tree.py")
 
 
 # What the wheel holds

@@ -13,9 +13,16 @@ from necomimi.errors import ConfigError
 
 from .base import Encoder
 
-__all__ = ["PREFIX", "BraindecodeEncoder"]
+__all__ = ["PREFIX", "BraindecodeEncoder", "not_importable"]
 
 PREFIX = "braindecode:"
+
+
+def not_importable(error: ImportError) -> ConfigError:
+    """Return the error to raise where braindecode cannot be imported."""
+    return ConfigError(
+        f"braindecode cannot be imported: {error}", "it installed", 'pip install "necomimi[braindecode]"'
+    )
 
 
 def models() -> dict[str, Any]:
@@ -30,9 +37,7 @@ def models() -> dict[str, Any]:
         with warnings.catch_warnings(action="ignore"):  # of what it imports
             from braindecode.models.util import models_dict
     except ImportError as error:
-        raise ConfigError(
-            f"braindecode cannot be imported: {error}", "it installed", 'pip install "necomimi[braindecode]"'
-        ) from error
+        raise not_importable(error) from error
     return dict(models_dict)
 
 

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from necomimi.errors import ConfigError
 
 from . import Encoder, build
+from .braindecode import not_importable
 
 try:
     from braindecode.models.base import EEGModuleMixin
 except ImportError as error:
-    raise ConfigError(
-        f"braindecode cannot be imported: {error}", "it installed", 'pip install "necomimi[braindecode]"'
-    ) from error
+    raise not_importable(error) from error
 
 __all__ = ["ATMS", "MUSE", "NERV", "NICE", "MultiBlur", "NervFormer"]
 

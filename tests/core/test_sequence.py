@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from necomimi.errors import ConfigError
@@ -15,7 +15,6 @@ from necomimi.sequence import CATCH, Paradigm, choose_pictures, draw_sequences
 PICTURES = st.integers(2, 40)
 
 
-@settings(deadline=None)
 @given(
     n=PICTURES, length=st.integers(1, 50), repetitions=st.integers(1, 6), seed=st.integers(0, 99), catch=st.booleans()
 )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pyqtgraph.Qt import QtWidgets
 
-from necomimi import cli
 from necomimi.gui.language import use_language
+
+Ran = tuple[int | str | None, str, str]  # exit status, output, remarks
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,16 +27,14 @@ def english_again() -> Iterator[None]:
 
 @pytest.fixture
 def necomimi(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Callable[..., tuple[int | str | None, str, str]],
 ) -> Callable[..., tuple[int | str | None, str, str]]:
     """Return a function that runs the command here, where no window opens: exit status, output, remarks."""
 
-    def run(*arguments: object) -> tuple[int | str | None, str, str]:
-        monkeypatch.setattr(sys, "argv", ["necomimi", *map(str, arguments)])
+    def run(*arguments: object) -> Ran:
         before = signal.getsignal(signal.SIGINT)
-        with pytest.raises(SystemExit) as left:
-            cli.main()
+        done = here(*arguments)
         assert signal.getsignal(signal.SIGINT) is before
-        return left.value.code, *capsys.readouterr()
+        return done
 
     return run

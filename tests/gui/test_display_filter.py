@@ -52,7 +52,7 @@ def rms_of_tone(settings: DisplaySettings, hz: float) -> float:
     return float(out[0, len(time) // 2 :].std())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     cuts=st.lists(st.integers(0, 1500), max_size=40),
     highpass=st.sampled_from(HIGHPASS_HZ),
@@ -74,7 +74,7 @@ def test_however_it_is_cut_it_is_the_filter_over_the_whole_stretch(
     np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cuts=st.lists(st.integers(0, 300), max_size=20), seed=st.integers(0, 99))
 def test_holes_in_single_channels_do_not_depend_on_the_cuts_either(cuts: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)

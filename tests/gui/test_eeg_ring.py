@@ -53,7 +53,7 @@ def test_outline_of_dense_samples_is_their_extremes() -> None:
         assert (high[:, i] <= neighbourhood.max(axis=1)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     cuts=st.lists(st.integers(1, 399), max_size=30, unique=True),
     hole=st.integers(0, 399),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from necomimi.gui.flips import FlipClock, FlipIntervals, RateTest, frames_of
@@ -23,7 +23,6 @@ def test_a_rounded_duration_is_off_by_half_a_refresh_at_most(seconds: float, hz:
     assert abs(frames_of(seconds, hz) / hz - seconds) <= 0.5 / hz + 1e-9
 
 
-@settings(deadline=None)
 @given(
     steps=st.lists(st.sampled_from([1, 1, 1, 1, 2, 3]), min_size=1, max_size=300),
     lateness=st.integers(0, 1000),

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
 
-from necomimi import cli
 from necomimi.epochs import EpochsWriter, Trial
 from necomimi.gallery import Gallery
 from necomimi.preprocessing import Preprocessor
@@ -114,27 +110,6 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         thread.join()
 
 
-class Done(NamedTuple):
-    """What a command left: its exit status, and what it printed."""
-
-    returncode: int | str | None
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Return what runs ``necomimi`` in this process, which saves the seconds that importing torch takes."""
-
-    def run(*words: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["necomimi", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return Done(left.value.code, *capsys.readouterr())
-
-    return run
-
-
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a read-only folder with epochs/sub-01 to sub-03, and the galleries training and test.
@@ -181,12 +156,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def painters() -> ModuleType:
     """Return the module with the generator `Blocks`, and what writes a person whose EEG tells of its pictures."""
-    spec = importlib.util.spec_from_file_location("painters", Path(__file__).with_name("painters.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from . import painters
+
+    return painters
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -63,11 +62,8 @@ class Child:
 @pytest.fixture(scope="session")
 def signal_of() -> Callable[[np.ndarray], np.ndarray]:
     """Return the function that says what samples of given numbers hold: shape (n,) -> (3, n)."""
-    spec = importlib.util.spec_from_file_location("sender", Path(__file__).with_name("sender.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    sender = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sender)
+    from . import sender
+
     return lambda numbers: sender.signal(numbers).T
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -16,19 +16,13 @@ START_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def start() -> ModuleType:
+def start(load: Callable[[Path], Any]) -> Any:
     """Return benchmarks/start.py as a module."""
-    path = Path(__file__).parents[2] / "benchmarks" / "start.py"
-    spec = importlib.util.spec_from_file_location("start", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(Path(__file__).parents[2] / "benchmarks" / "start.py")
 
 
 @pytest.mark.lsl
-def test_decode_is_live_within_five_seconds(start: ModuleType, tmp_path: Path) -> None:
+def test_decode_is_live_within_five_seconds(start: Any, tmp_path: Path) -> None:
     """On a machine that is so busy that torch alone takes long, within three times that; else see why."""
     random_decoder(Settings(seconds=1), tmp_path / "decoder")
     with session(tmp_path, "start") as programs:
